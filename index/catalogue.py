@@ -1,0 +1,255 @@
+"""Catalogue: which picture stands behind each row, in one SQLite file.
+
+Written once by the indexer, then opened read-only and immutable by any number of processes, with
+one connection a thread. Source: https://sqlite.org/uri.html (mode=ro, immutable=1).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from index.errors import CorruptSnapshot, UnknownImage
+
+FILE = "catalogue.sqlite"
+
+_SCHEMA = """
+CREATE TABLE images (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    path TEXT NOT NULL,
+    raw_path BLOB,               -- the file's name where it is not UTF-8, else NULL
+    sha256 TEXT NOT NULL,
+    pixel_digest TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    metadata TEXT NOT NULL
+);
+CREATE INDEX images_sha256 ON images (sha256);
+CREATE INDEX images_pixel_digest ON images (pixel_digest);
+CREATE INDEX images_path ON images (path);
+"""
+_COLUMNS = (
+    "row, id, path, raw_path, sha256, pixel_digest, size_bytes, mtime_ns, "
+    "width, height, format, metadata"
+)
+_MOST_ROWS = 500  # rows named in one statement; SQLite's own limit is 32,766 since 3.32, 999 before
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    r"""One picture of the collection.
+
+    Attributes
+    ----------
+    row : int
+        Its row in the index, 0 to n - 1.
+    id : str
+        First 16 hex digits of `sha256`, with -2, -3 for byte-identical copies.
+    path : str
+        Relative to the image root, with "/". Bytes that are not UTF-8 are written as \xNN.
+    sha256, pixel_digest : str
+        Hex SHA-256 of the file, and of its decoded 256 x 256 x 3 pixels.
+    size_bytes, mtime_ns : int
+        Size, and time of the last change in nanoseconds since 1970.
+    width, height : int
+        In pixels, as shown (after its orientation tag is applied).
+    format : str
+        As Pillow names it, for example "JPEG".
+    metadata : dict
+        What the user said of it; {} when nothing.
+    raw_path : bytes or None
+        The path's bytes where they are not UTF-8.
+    """
+
+    row: int
+    id: str
+    path: str
+    sha256: str
+    pixel_digest: str
+    size_bytes: int
+    mtime_ns: int
+    width: int
+    height: int
+    format: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    raw_path: bytes | None = None
+
+    def file_under(self, root: Path) -> Path:
+        """Return the picture's place under an image root."""
+        return root / (self.path if self.raw_path is None else os.fsdecode(self.raw_path))
+
+
+def readable_path(relative: Path) -> tuple[str, bytes | None]:
+    """Return a path as text, and its bytes where the text cannot say it exactly."""
+    raw = os.fsencode(relative.as_posix())
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "backslashreplace"), raw
+
+
+def image_ids(sha256s: Sequence[str]) -> list[str]:
+    """Return an id for each file hash, in order; copies after the first get -2, -3 and so on."""
+    seen: dict[str, int] = {}
+    ids = []
+    for digest in sha256s:
+        short = digest[:16]
+        seen[short] = seen.get(short, 0) + 1
+        ids.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
+    return ids
+
+
+def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:
+    """Write records to a new file in one transaction; `path` must not exist."""
+    path.touch(exist_ok=False)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        # The whole file is synced before it is published, so a journal would only cost time.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.executescript(_SCHEMA)
+        connection.execute("BEGIN")
+        connection.executemany(
+            f"INSERT INTO images ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
+            map(_to_line, records),
+        )
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _to_line(record: ImageRecord) -> tuple[Any, ...]:
+    return (
+        record.row, record.id, record.path, record.raw_path, record.sha256, record.pixel_digest,
+        record.size_bytes, record.mtime_ns, record.width, record.height, record.format,
+        json.dumps(record.metadata, ensure_ascii=False),
+    )  # fmt: skip
+
+
+def _from_line(line: tuple[Any, ...]) -> ImageRecord:
+    row, id_, path, raw_path, sha256, pixels, size, mtime, width, height, format_, metadata = line
+    return ImageRecord(
+        row, id_, path, sha256, pixels, size, mtime, width, height, format_,
+        json.loads(metadata), raw_path,
+    )  # fmt: skip
+
+
+class ReadOnlyDatabase:
+    """One immutable SQLite file, read through one connection a thread."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise CorruptSnapshot(f"{path.name} is missing")
+        self._uri = f"file:{urllib.parse.quote(str(path.resolve()))}?mode=ro&immutable=1"
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: list[sqlite3.Connection] = []
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement on this thread's connection.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If the file is not a database that can answer it.
+        """
+        try:
+            return self._connection().execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise CorruptSnapshot(f"the database cannot be read: {error}") from error
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            # Closed by close(), which may run in another thread.
+            connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False)
+            self._local.connection = connection
+            with self._lock:
+                self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every thread's connection; nobody may be reading any more."""
+        with self._lock:
+            while self._connections:
+                self._connections.pop().close()
+
+
+class Catalogue:
+    """The catalogue of a published snapshot, read-only; safe for several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = ReadOnlyDatabase(path)
+        (self._n_images,) = self._database.execute("SELECT count(*) FROM images").fetchone()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open catalogue.sqlite in a snapshot's folder."""
+        return cls(folder / FILE)
+
+    def __len__(self) -> int:
+        return int(self._n_images)
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        """Go through all pictures in the order of their rows."""
+        return map(_from_line, self._select("ORDER BY row"))
+
+    def image(self, row: int) -> ImageRecord:
+        """Return the picture of one row; UnknownImage if there is no such row."""
+        return self._one("WHERE row = ?", (int(row),), f"there is no row {row}")
+
+    def by_id(self, image_id: str) -> ImageRecord:
+        """Return the picture of an id; UnknownImage if there is none."""
+        sentence = f"no picture of the collection has the id {image_id!r}"
+        return self._one("WHERE id = ?", (image_id,), sentence)
+
+    def records(self, rows: Sequence[int]) -> list[ImageRecord]:
+        """Return the pictures of some rows, in the order asked for."""
+        found: dict[int, ImageRecord] = {}
+        wanted = [int(row) for row in rows]
+        for start in range(0, len(wanted), _MOST_ROWS):
+            part = wanted[start : start + _MOST_ROWS]
+            where = f"WHERE row IN ({', '.join('?' * len(part))})"
+            found.update((r.row, r) for r in map(_from_line, self._select(where, part)))
+        return [found[row] for row in wanted]
+
+    def page(self, offset: int, limit: int) -> list[ImageRecord]:
+        """Return at most `limit` pictures from row `offset` on."""
+        lines = self._select("WHERE row >= ? ORDER BY row LIMIT ?", (offset, limit))
+        return list(map(_from_line, lines))
+
+    def row_of_sha256(self, digest: str) -> int | None:
+        """Return the lowest row whose file has this SHA-256, or None."""
+        return self._row_of("sha256", digest)
+
+    def row_of_pixels(self, digest: str) -> int | None:
+        """Return the lowest row whose decoded pixels have this SHA-256, or None."""
+        return self._row_of("pixel_digest", digest)
+
+    def close(self) -> None:
+        """Close the file; nobody may be reading any more."""
+        self._database.close()
+
+    def _select(self, rest: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._database.execute(f"SELECT {_COLUMNS} FROM images {rest}", parameters)
+
+    def _one(self, where: str, parameters: Sequence[Any], sentence: str) -> ImageRecord:
+        line = self._select(where, parameters).fetchone()
+        if line is None:
+            raise UnknownImage(sentence)
+        return _from_line(line)
+
+    def _row_of(self, column: str, digest: str) -> int | None:
+        sql = f"SELECT min(row) FROM images WHERE {column} = ?"
+        (row,) = self._database.execute(sql, (digest,)).fetchone()
+        return row

@@ -1,0 +1,51 @@
+"""What can go wrong with a stored collection.
+
+IndexFailure
+├── DimensionMismatch      vectors of one length, index of another
+├── InvalidK               k outside 1 <= k <= number of vectors
+├── UnknownImage           no picture of that id
+├── NoSnapshot             nothing has been published in this data folder
+├── CorruptSnapshot        a file is missing, of another size, or of another content
+├── NewerSchema            written by a later version of Lookalike
+├── DataFolderBusy         another indexer holds the lock
+└── DiskFull               less room than the work will need
+"""
+
+
+class IndexFailure(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class DimensionMismatch(IndexFailure, ValueError):
+    """Vectors have another number of columns than the index."""
+
+
+class InvalidK(IndexFailure, ValueError):
+    """More neighbours are asked for than there are vectors, or fewer than one."""
+
+
+class UnknownImage(IndexFailure, KeyError):
+    """No picture of the collection has this id."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class NoSnapshot(IndexFailure):
+    """The data folder holds no published snapshot."""
+
+
+class CorruptSnapshot(IndexFailure):
+    """A stored file is missing or is not what the manifest says."""
+
+
+class NewerSchema(IndexFailure):
+    """The snapshot was written by a later version than this one."""
+
+
+class DataFolderBusy(IndexFailure):
+    """Another indexer is at work on the same data folder."""
+
+
+class DiskFull(IndexFailure):
+    """There is less free disk than the work will need."""

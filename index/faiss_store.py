@@ -1,0 +1,68 @@
+"""Exact inner-product index in FAISS, memory-mapped when opened.
+
+A flat index opened with IO_FLAG_MMAP_IFC is shared between processes by the page cache. Adding to a
+mapped index aborts the process, so this class has no way to add: a new collection is a new file.
+Source: https://github.com/facebookresearch/faiss/wiki, "Faiss indexes" (IndexFlatIP).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import faiss
+import numpy as np
+
+from index.errors import CorruptSnapshot
+from index.store import Rows, Scores, Vectors, VectorStore
+
+
+class FaissStore(VectorStore):
+    """`VectorStore` over `faiss.IndexFlatIP`."""
+
+    def __init__(self, index: faiss.Index) -> None:
+        self._index = index
+        self.dim = index.d
+
+    @classmethod
+    def from_vectors(cls, vectors: Vectors) -> Self:
+        """Return a store in memory over a copy of (n, dim) float32 unit rows."""
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        return cls(index)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Map a saved index read-only; see `VectorStore.open`."""
+        # A length written in a damaged header must not make FAISS ask for more than the file holds.
+        faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
+        try:
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise CorruptSnapshot(f"{path.name} is not a readable FAISS index") from error
+        if not isinstance(index, faiss.IndexFlatIP):
+            raise CorruptSnapshot(f"{path.name} holds a {type(index).__name__}, not an IndexFlatIP")
+        return cls(index)
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file that does not exist yet."""
+        path.touch(exist_ok=False)
+        faiss.write_index(self._index, str(path))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """Return a copy of some rows, (len(rows), dim) float32."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        if len(rows) == 0:
+            return np.empty((0, self.dim), np.float32)
+        return self._index.reconstruct_batch(rows)
+
+    def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
+        return self._index.search(queries, k)
+
+
+def set_threads(n_threads: int) -> None:
+    """Let FAISS use n_threads OpenMP threads; call it after a fork, never before."""
+    faiss.omp_set_num_threads(n_threads)

@@ -1,0 +1,103 @@
+"""Manifest: the contents list of a snapshot, and what the snapshot was made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from index.errors import CorruptSnapshot, NewerSchema
+
+FILE = "manifest.json"
+SCHEMA_VERSION = 1
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and hex SHA-256 of one file of a snapshot."""
+
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Read a file and describe it."""
+        digest = hashlib.sha256()
+        size_bytes = 0
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+        return cls(size_bytes, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot holds.
+
+    Attributes
+    ----------
+    created : str
+        UTC, ISO 8601.
+    n_images, dim, top_k : int
+        Pictures, length of a vector, neighbours per row in the top-k table.
+    image_root : str
+        Absolute folder that the catalogue's paths are relative to.
+    encoder : str
+        Fingerprint of the encoder that made the vectors.
+    settings : dict
+        What the run was asked for, seeds and number of training steps included.
+    versions : dict
+        Library name to version.
+    files : dict
+        File name to `FileEntry`, for every file but the manifest itself.
+    """
+
+    created: str
+    n_images: int
+    dim: int
+    top_k: int
+    image_root: str
+    encoder: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def digest(self) -> str:
+        """Return 8 hex digits that any change of the manifest changes; a snapshot's id ends so."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON with sorted keys, the same text for equal manifests."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read manifest.json.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If it is missing or not a manifest.
+        NewerSchema
+            If a later version of Lookalike wrote it.
+        """
+        try:
+            fields = json.loads(path.read_bytes())
+            _refuse_newer(fields["schema_version"])
+            files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
+            return cls(files=files, **fields)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptSnapshot(f"{FILE} cannot be read: {error!r}") from error
+
+
+def _refuse_newer(schema_version: int) -> None:
+    if schema_version > SCHEMA_VERSION:
+        raise NewerSchema(
+            f"the snapshot has schema {schema_version}, this version reads up to {SCHEMA_VERSION}: "
+            "update Lookalike, or build again with this version"
+        )

@@ -1,0 +1,113 @@
+"""VectorStore: the contract that every vector engine keeps.
+
+`faiss_store` is the embedded default, `reference` the yardstick of the tests.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import DimensionMismatch, InvalidK
+
+Vectors = NDArray[np.float32]
+Scores = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+class VectorStore(ABC):
+    """Unit vectors by row, and an exact search among them.
+
+    Attributes
+    ----------
+    dim : int
+        Length of each vector.
+    """
+
+    dim: int
+
+    @classmethod
+    @abstractmethod
+    def from_vectors(cls, vectors: Vectors) -> Self:
+        """Return a store that holds a copy of unit rows, (n, dim) float32, as rows 0 to n - 1."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, path: Path) -> Self:
+        """Open a saved store read-only.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If the file cannot be read as a store.
+        """
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write the store to one file, replacing none: `path` must not exist."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def vectors(self, rows: Rows) -> Vectors:
+        """Return the stored vectors of some rows, (len(rows), dim) float32, as a copy."""
+
+    @abstractmethod
+    def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
+        """Return the k best scores and rows of checked queries, in any order among equals."""
+
+    def search(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
+        """Return the k best-scoring rows for each query, best first.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_queries, dim), float32
+            Unit-length rows. Not modified.
+        k : int
+            Neighbours per query, 1 <= k <= len(self).
+
+        Returns
+        -------
+        scores : ndarray of shape (n_queries, k), float32
+            Cosine similarity, no unit, clipped to [-1, 1], descending.
+        rows : ndarray of shape (n_queries, k), int64
+            Equal scores come lower row first; a tie at rank k may fall either way.
+
+        Raises
+        ------
+        DimensionMismatch
+            If queries.shape[1] != self.dim.
+        InvalidK
+            If k is outside its range.
+
+        Notes
+        -----
+        Exact, O(n_queries * n * dim) time. Safe to call from several threads.
+        """
+        queries = self._checked(queries)
+        if not 1 <= k <= len(self):
+            raise InvalidK(
+                f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
+            )
+        return best_first(*self._nearest(queries, k))
+
+    def _checked(self, queries: Vectors) -> Vectors:
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise DimensionMismatch(
+                f"queries have shape {queries.shape}, the index expects (n, {self.dim}): "
+                "encode them with the encoder of the same snapshot"
+            )
+        return queries
+
+
+def best_first(scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
+    """Order each line by falling score, equal scores by rising row; clip scores to [-1, 1]."""
+    scores = np.clip(scores, -1.0, 1.0)
+    order = np.lexsort((rows, -scores), axis=-1)
+    return np.take_along_axis(scores, order, -1), np.take_along_axis(rows, order, -1)

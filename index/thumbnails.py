@@ -1,0 +1,52 @@
+"""Small JPEG copies of the pictures, by image id, in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from index.catalogue import ReadOnlyDatabase
+
+FILE = "thumbnails.sqlite"
+
+
+def write_thumbnails(path: Path, thumbnails: Iterable[tuple[str, bytes]]) -> None:
+    """Write (image id, JPEG bytes) pairs to a new file; `path` must not exist."""
+    path.touch(exist_ok=False)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("CREATE TABLE thumbnails (id TEXT PRIMARY KEY, jpeg BLOB NOT NULL)")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO thumbnails VALUES (?, ?)", thumbnails)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+class Thumbnails:
+    """The thumbnails of a published snapshot, read-only; safe for several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = ReadOnlyDatabase(path)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open thumbnails.sqlite in a snapshot's folder."""
+        return cls(folder / FILE)
+
+    def __len__(self) -> int:
+        (n,) = self._database.execute("SELECT count(*) FROM thumbnails").fetchone()
+        return int(n)
+
+    def jpeg(self, image_id: str) -> bytes | None:
+        """Return one thumbnail's JPEG bytes, or None where there is none."""
+        sql = "SELECT jpeg FROM thumbnails WHERE id = ?"
+        found = self._database.execute(sql, (image_id,)).fetchone()
+        return None if found is None else found[0]
+
+    def close(self) -> None:
+        """Close the file; nobody may be reading any more."""
+        self._database.close()

@@ -1,0 +1,122 @@
+"""The catalogue gives back what was written."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from index.catalogue import Catalogue, ImageRecord, image_ids, readable_path, write_catalogue
+from index.errors import CorruptSnapshot, UnknownImage
+
+
+def record(row, **changes):
+    """Make one record with recognisable values."""
+    fields = {
+        "row": row, "id": f"{row:016x}", "path": f"folder/{row}.jpg", "sha256": f"{row:064x}",
+        "pixel_digest": f"{row + 1000:064x}", "size_bytes": 10 + row, "mtime_ns": 1_700_000_000_000,
+        "width": 640, "height": 480, "format": "JPEG",
+    }  # fmt: skip
+    return ImageRecord(**(fields | changes))
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    """Give a catalogue of 5 pictures; 3 has the file of 1, 4 its pixels."""
+    records = [
+        record(0, metadata={"price": 3.5, "name": "Öl & <Wasser>"}),
+        record(1),
+        record(2, path="a b/ü\n'\"%.png"),
+        record(3, sha256=f"{1:064x}"),
+        record(4, pixel_digest=f"{1001:064x}"),
+    ]
+    write_catalogue(tmp_path / "catalogue.sqlite", records)
+    opened = Catalogue.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_records_come_back_as_written(catalogue):
+    """Text of any kind, numbers and metadata survive."""
+    assert catalogue.image(0) == record(0, metadata={"price": 3.5, "name": "Öl & <Wasser>"})
+    assert catalogue.image(2).path == "a b/ü\n'\"%.png"
+    assert [r.row for r in catalogue] == [0, 1, 2, 3, 4]
+    assert len(catalogue) == 5
+
+
+def test_records_come_in_the_order_asked_for(catalogue):
+    """Rows may be asked for in any order and more than once."""
+    assert [r.row for r in catalogue.records([3, 0, 3])] == [3, 0, 3]
+
+
+def test_many_records_need_no_more_than_sqlite_allows(tmp_path):
+    """Twelve hundred rows at a time are answered in parts."""
+    write_catalogue(tmp_path / "catalogue.sqlite", [record(row) for row in range(1200)])
+    catalogue = Catalogue.open(tmp_path)
+
+    assert [r.row for r in catalogue.records(range(1199, -1, -1))] == list(range(1199, -1, -1))
+    catalogue.close()
+
+
+def test_a_page_starts_at_its_offset(catalogue):
+    """Pages past the end are short or empty."""
+    assert [r.row for r in catalogue.page(3, 10)] == [3, 4]
+    assert catalogue.page(5, 10) == []
+
+
+def test_known_content_gives_the_lowest_row(catalogue):
+    """Of byte-identical copies the first is found; unknown content is None."""
+    assert catalogue.row_of_sha256(f"{1:064x}") == 1
+    assert catalogue.row_of_pixels(f"{1001:064x}") == 1
+    assert catalogue.row_of_sha256("0" * 63 + "f") is None
+
+
+@pytest.mark.parametrize("image_id", ["", "nope", "' OR 1=1 --"])
+def test_an_unknown_id_is_an_error(catalogue, image_id):
+    """The sentence names the id."""
+    with pytest.raises(UnknownImage, match="no picture of the collection has the id"):
+        catalogue.by_id(image_id)
+
+
+def test_every_thread_may_read(catalogue):
+    """Eight threads read at once, each through its own connection."""
+    found = []
+    threads = [
+        threading.Thread(target=lambda row=row: found.append(catalogue.image(row % 5).row))
+        for row in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(found) == [0, 0, 1, 1, 2, 2, 3, 4]
+
+
+def test_a_file_that_is_no_database_is_corrupt(tmp_path):
+    """Rubbish and an absent file are told, each with the file's name."""
+    (tmp_path / "catalogue.sqlite").write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(CorruptSnapshot, match="cannot be read"):
+        Catalogue.open(tmp_path)
+    with pytest.raises(CorruptSnapshot, match="missing"):
+        Catalogue.open(tmp_path / "nowhere")
+
+
+def test_ids_are_16_digits_and_copies_are_numbered():
+    """The second and third copy of a file get -2 and -3, in order."""
+    a, b = "a" * 64, "b" * 64
+
+    assert image_ids([a, b, a, a]) == ["a" * 16, "b" * 16, "a" * 16 + "-2", "a" * 16 + "-3"]
+
+
+def test_a_name_that_is_not_utf8_is_readable_and_exact():
+    """The text shows the bytes in hex; the bytes lead back to the file."""
+    raw = b"caf\xe9/x.jpg"
+
+    text, kept = readable_path(Path(os.fsdecode(raw)))
+
+    assert (text, kept) == ("caf\\xe9/x.jpg", raw)
+    found = record(0, path=text, raw_path=kept).file_under(Path("root"))
+    assert os.fsencode(found) == b"root/" + raw
+    assert readable_path(Path("a/ü.jpg")) == ("a/ü.jpg", None)

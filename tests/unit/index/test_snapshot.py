@@ -1,0 +1,205 @@
+"""Snapshots are published whole or not at all, and damage is found and named."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from index.errors import CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
+from index.faiss_store import FaissStore
+from index.snapshot import DataFolder, Snapshot
+from tests.fakes import publish_vectors
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Give an empty data folder."""
+    return DataFolder(tmp_path / "data")
+
+
+def test_an_empty_folder_says_what_to_run(data):
+    """Nobody has to guess the next command."""
+    with pytest.raises(NoSnapshot, match=r"python -m indexer build IMAGES --data"):
+        data.open_current()
+
+
+def test_what_was_published_is_what_is_opened(data, unit_vectors):
+    """Vectors, table, catalogue and manifest agree after a round trip."""
+    vectors = unit_vectors(12)
+
+    snapshot_id = publish_vectors(data, vectors, top_k=5)
+
+    with data.open_current() as snapshot:
+        assert snapshot.id == snapshot_id == data.current_id()
+        assert len(snapshot) == len(snapshot.catalogue) == 12
+        assert (snapshot.topk.k, snapshot.manifest.dim) == (5, 16)
+        np.testing.assert_array_equal(snapshot.store.vectors(np.arange(12)), vectors)
+        assert snapshot.clusters is None
+        snapshot.check_files()
+
+
+def test_the_id_is_time_then_hash_so_ids_sort_by_age(data, unit_vectors):
+    """Two snapshots published one after the other sort in that order."""
+    ids = [publish_vectors(data, unit_vectors(3, seed=seed)) for seed in range(3)]
+
+    assert data.ids() == ids == sorted(ids)
+
+
+def test_a_draft_that_is_not_published_leaves_nothing(data, unit_vectors):
+    """An error half-way keeps the old snapshot live and removes the new files."""
+    old = publish_vectors(data, unit_vectors(3))
+
+    def stop_half_way():
+        with data.locked(), data.draft() as draft:
+            (draft.folder / "vectors.faiss").write_bytes(b"x")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        stop_half_way()
+
+    assert data.current_id() == old
+    assert [p.name for p in data.snapshots.iterdir()] == [old]
+
+
+def test_parts_that_do_not_agree_are_not_published(data, unit_vectors):
+    """Twelve vectors with a table of eleven lines never go live."""
+    other = FaissStore.from_vectors(unit_vectors(11))
+
+    with pytest.raises(CorruptSnapshot, match="do not agree"):
+        publish_vectors(data, unit_vectors(12), table_of=other)
+
+    assert data.current_id() is None
+
+
+def test_leftovers_of_a_killed_run_are_cleared_by_the_next(data):
+    """A hidden folder of a process that died is gone once the lock is held again."""
+    (data.snapshots / ".new-1-dead").mkdir(parents=True)
+    (data.snapshots / ".new-1-dead" / "big").write_bytes(b"x" * 100)
+
+    with data.locked():
+        assert list(data.snapshots.iterdir()) == []
+
+
+def test_two_indexers_cannot_mix(data):
+    """The second is told the first one's process id."""
+    with (
+        data.locked(),
+        pytest.raises(DataFolderBusy, match=rf"process {os.getpid()}\b"),
+        data.locked(),
+    ):
+        pytest.fail("two indexers held one lock")
+
+
+def test_a_dead_process_holds_no_lock(data):
+    """Flock ends with its process, kill -9 included."""
+    script = (
+        "import os, signal, pathlib\nfrom index.snapshot import DataFolder\n"
+        f"with DataFolder(pathlib.Path({str(data.root)!r})).locked():\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=os.getcwd(), check=False)
+
+    assert ended.returncode == -9
+    with data.locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    "name", ["vectors.faiss", "topk_rows.npy", "topk_scores.npy", "catalogue.sqlite"]
+)
+@pytest.mark.parametrize("damage", ["flipped", "short", "missing"])
+def test_every_damaged_file_is_named(data, unit_vectors, name, damage):
+    """One flipped byte, one byte less, or no file at all: refused by name."""
+    file = data.snapshots / publish_vectors(data, unit_vectors(12)) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes(content if damage == "flipped" else content[:-1])
+
+    with pytest.raises(CorruptSnapshot, match=name):
+        data.open_current()
+
+
+def test_a_changed_manifest_is_found(data, unit_vectors):
+    """The folder's name ends with the manifest's hash."""
+    path = data.snapshots / publish_vectors(data, unit_vectors(3)) / "manifest.json"
+    path.write_text(path.read_text().replace('"top_k": 3', '"top_k": 2'))
+
+    with pytest.raises(CorruptSnapshot, match=r"manifest.json .* has been changed"):
+        data.open_current()
+
+
+def test_a_newer_schema_is_refused_with_the_cure(data, unit_vectors):
+    """An old program says that it is old instead of reading nonsense."""
+    path = data.snapshots / publish_vectors(data, unit_vectors(3)) / "manifest.json"
+    fields = json.loads(path.read_text()) | {"schema_version": 99}
+    path.write_text(json.dumps(fields))
+
+    with pytest.raises(NewerSchema, match="update Lookalike"):
+        data.open_current()
+
+
+def test_large_files_are_checked_apart(data, unit_vectors):
+    """Opening reads no large file; check_large_files finds the flipped byte in it."""
+    file = data.snapshots / publish_vectors(data, unit_vectors(300, 1024)) / "vectors.faiss"
+    assert file.stat().st_size > 1 << 20
+    with file.open("r+b") as opened:
+        opened.seek(500_000)
+        byte = opened.read(1)[0]
+        opened.seek(500_000)
+        opened.write(bytes([byte ^ 1]))
+
+    with data.open_current() as snapshot, pytest.raises(CorruptSnapshot, match="vectors.faiss"):
+        snapshot.check_large_files()
+
+
+def test_prune_keeps_the_last_three_the_live_one_and_open_ones(data, unit_vectors):
+    """What is in use or was rolled back to is never removed."""
+    ids = [publish_vectors(data, unit_vectors(3, seed=seed)) for seed in range(6)]
+    data.set_current(ids[0])
+
+    with data.open(ids[1]):
+        assert data.prune() == [ids[2]]
+    assert data.prune() == [ids[1]]
+    assert data.ids() == [ids[0], *ids[3:]]
+
+
+def test_hard_links_carry_the_unchanged_parts(data, unit_vectors):
+    """A draft that changes one part shares the others' disk blocks."""
+    old_id = publish_vectors(data, unit_vectors(3))
+
+    with data.open(old_id) as old, data.locked(), data.draft() as draft:
+        draft.link_from(old, leave_out=["topk_rows.npy"])
+
+        assert not (draft.folder / "topk_rows.npy").exists()
+        ours, theirs = (folder / "vectors.faiss" for folder in (draft.folder, old.folder))
+        assert ours.stat().st_ino == theirs.stat().st_ino
+
+
+def test_an_open_snapshot_survives_its_removal(data, unit_vectors):
+    """Files that are open or mapped stay readable after the folder is gone."""
+    vectors = unit_vectors(30)
+    publish_vectors(data, vectors)
+
+    with data.open_current() as snapshot:
+        shutil.rmtree(snapshot.folder)
+        _, rows = snapshot.store.search(vectors, 1)
+
+    assert rows[:, 0].tolist() == list(range(30))
+
+
+def test_a_closed_snapshot_gives_its_lock_back(data, unit_vectors):
+    """Closing twice is harmless; afterwards the snapshot may be pruned."""
+    ids = [publish_vectors(data, unit_vectors(3, seed=seed)) for seed in range(2)]
+    snapshot = Snapshot.open(data.snapshots / ids[0])
+    assert data.prune(keep=1) == []
+
+    snapshot.close()
+    snapshot.close()
+
+    assert data.prune(keep=1) == [ids[0]]
