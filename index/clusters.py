@@ -1,0 +1,269 @@
+"""Clusters: which group each picture is in, and how the groups were found (clusters.json)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.durable import replace_text
+from index.errors import CorruptSnapshot, IndexFailure, NewerSchema
+
+SCHEMA = 1
+FIXED = "fixed"  # the rule where the number of groups was given, not found
+
+
+class InvalidClusters(IndexFailure, ValueError):
+    """Labels, medoids and sizes do not describe groups of the same pictures."""
+
+
+class UnknownCluster(IndexFailure, KeyError):
+    """No group has this label."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Groups of the pictures of a collection, the largest first.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,), int32
+        Group of every row, 0 to n_clusters - 1; 0 is the largest group, and of groups of equal
+        size the one whose medoid has the lower row comes first.
+    medoids : ndarray of shape (n_clusters,), int64
+        Row of the picture that stands for each group; it belongs to that group.
+    scores : ndarray of shape (n,), float32
+        Cosine similarity of every row with its own medoid, [-1, 1].
+    loss : float
+        Sum over all rows of the dissimilarity (1 - cosine) to the own medoid.
+    wce : tuple of (int, float)
+        Within-cluster error for each number of groups that was tried, rising; empty if none was.
+    wce_method : str or None
+        "kmedoids" or "pyclustering" (`wce` is a loss as above), "kmeans" (a sum of squared
+        Euclidean distances to the cluster's mean), or None without a sweep.
+    rule : str
+        How the number of groups was chosen, with its source; "fixed" where it was given.
+    elbow_clear : bool or None
+        Whether the curve has a clear elbow; None without a sweep.
+    algorithm : str
+        "fasterpam" or "pyclustering".
+    seed : int
+    seconds : float
+        Time that sweep and groups took.
+    n_sampled : int or None
+        Pictures in each sample, where the collection was too large to compare all of it with
+        itself; then `wce` is of the first sample. None where every picture took part.
+    quality : mapping of str to float or None
+        "medoid_silhouette" (None with one group) and, with known labels, "purity", "nmi", "ari".
+    """
+
+    labels: NDArray[np.int32]
+    medoids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    loss: float
+    algorithm: str
+    seed: int
+    seconds: float
+    wce: tuple[tuple[int, float], ...] = ()
+    wce_method: str | None = None
+    rule: str = FIXED
+    elbow_clear: bool | None = None
+    n_sampled: int | None = None
+    quality: Mapping[str, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self.labels, self.medoids, self.scores)
+
+    @classmethod
+    def numbered(
+        cls,
+        labels: NDArray[np.int32],
+        medoids: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        **rest: Any,
+    ) -> Self:
+        """Number groups by falling size, equal sizes by rising medoid, and keep them.
+
+        Parameters
+        ----------
+        labels, medoids, scores : ndarrays
+            As the attributes, but with the groups in any order.
+        **rest
+            The other attributes.
+
+        Raises
+        ------
+        InvalidClusters
+            If the three do not go together.
+        """
+        _check(labels, medoids, scores)
+        sizes = np.bincount(labels, minlength=len(medoids))
+        order = np.lexsort((medoids, -sizes))
+        new_label = np.empty(len(order), np.int32)
+        new_label[order] = np.arange(len(order))
+        return cls(new_label[labels], medoids[order], scores, **rest)
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return len(self.medoids)
+
+    @property
+    def n_images(self) -> int:
+        """Pictures in all groups together."""
+        return len(self.labels)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Pictures in each group, (n_clusters,) int64, falling."""
+        return np.bincount(self.labels, minlength=len(self))
+
+    def members(self, label: int) -> NDArray[np.int64]:
+        """Return the rows of a group: its medoid, then the others, closest to the medoid first.
+
+        Equal scores come lower row first.
+
+        Raises
+        ------
+        UnknownCluster
+            If there is no such group.
+        """
+        if not 0 <= label < len(self):
+            raise UnknownCluster(f"there is no group {label}: they go from 0 to {len(self) - 1}")
+        rows = np.flatnonzero(self.labels == label)
+        is_other = rows != self.medoids[label]
+        return rows[np.lexsort((rows, -self.scores[rows], is_other))]
+
+    def save(self, path: Path) -> None:
+        """Write clusters.json in one step: a reader finds the old file or the whole new one."""
+        replace_text(path, json.dumps(self._as_dict(), separators=(",", ":"), allow_nan=False))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read clusters.json.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If it is missing, is no such JSON, or its parts contradict each other.
+        NewerSchema
+            If a later version of Lookalike wrote it.
+        """
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            _check_schema(found, path)
+            clusters = cls(**_arguments(found))
+            _check_counts(clusters, found)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CorruptSnapshot(
+                f"{path.name} cannot be used: {error}; run `python -m indexer cluster` again"
+            ) from error
+        return clusters
+
+    def _as_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "n_images": self.n_images,
+            "n_clusters": len(self),
+            "algorithm": self.algorithm,
+            "rule": self.rule,
+            "elbow_clear": self.elbow_clear,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "n_sampled": self.n_sampled,
+            "loss": self.loss,
+            "quality": dict(self.quality),
+            "wce_method": self.wce_method,
+            "wce": [{"n_clusters": n_clusters, "wce": wce} for n_clusters, wce in self.wce],
+            "medoids": self.medoids.tolist(),
+            "sizes": self.sizes.tolist(),
+            "labels": self.labels.tolist(),
+            # Through text, for the shortest decimals that give the same float32 again.
+            "scores": self.scores.astype("U").astype(np.float64).tolist(),
+        }
+
+
+def k_groups(clusters: Clusters) -> list[list[Any]]:
+    """Return the groups as k_groups.json of the original holds them.
+
+    Returns
+    -------
+    [medoids, groups] : list
+        Row numbers: `medoids` (n_clusters,), `groups` one list a group, its medoid first and then
+        the others, closest first.
+    """
+    groups = [clusters.members(label).tolist() for label in range(len(clusters))]
+    return [clusters.medoids.tolist(), groups]
+
+
+def _check(
+    labels: NDArray[np.int32], medoids: NDArray[np.int64], scores: NDArray[np.float32]
+) -> None:
+    n, n_clusters = len(labels), len(medoids)
+    if labels.shape != (n,) or scores.shape != (n,) or medoids.shape != (n_clusters,):
+        raise InvalidClusters(
+            f"labels {labels.shape}, scores {scores.shape}, medoids {medoids.shape}: "
+            "one label and one score are needed for each picture"
+        )
+    if not 1 <= n_clusters <= n:
+        raise InvalidClusters(f"{n_clusters} groups of {n} pictures: there must be 1 to {n}")
+    if labels.min() < 0 or labels.max() >= n_clusters:
+        raise InvalidClusters(
+            f"labels go from {labels.min()} to {labels.max()}, but there are {n_clusters} groups"
+        )
+    if medoids.min() < 0 or medoids.max() >= n:
+        raise InvalidClusters(f"medoids go up to row {medoids.max()}, the last row is {n - 1}")
+    strays = np.flatnonzero(labels[medoids] != np.arange(n_clusters))
+    if len(strays):
+        label = int(strays[0])
+        raise InvalidClusters(
+            f"the medoid of group {label}, row {medoids[label]}, "
+            f"is in group {labels[medoids[label]]}"
+        )
+    if not np.isfinite(scores).all():
+        raise InvalidClusters("a score is not a finite number")
+
+
+def _check_schema(found: dict[str, Any], path: Path) -> None:
+    if found["schema"] > SCHEMA:
+        raise NewerSchema(
+            f"{path.name} has schema {found['schema']}, this version reads up to {SCHEMA}: "
+            "update Lookalike, or run `python -m indexer cluster` again"
+        )
+
+
+def _arguments(found: dict[str, Any]) -> dict[str, Any]:
+    """Turn what was read into the constructor's arguments."""
+    arguments = {f.name: found[f.name] for f in fields(Clusters)}
+    arguments["labels"] = _integers(found, "labels", np.int32)
+    arguments["medoids"] = _integers(found, "medoids", np.int64)
+    arguments["scores"] = np.array(found["scores"], np.float32)
+    arguments["wce"] = tuple((int(at["n_clusters"]), float(at["wce"])) for at in found["wce"])
+    return arguments
+
+
+def _integers(found: dict[str, Any], name: str, dtype: type) -> NDArray[Any]:
+    """Return a list of whole numbers as an array; NumPy by itself would cut 1.5 to 1."""
+    array = np.array(found[name])
+    if array.dtype.kind != "i":
+        raise InvalidClusters(f"{name} must be a list of whole numbers")
+    if array.size and not np.array_equal(array.astype(dtype), array):
+        raise InvalidClusters(f"{name} hold a number that is too large: {array.max()}")
+    return array.astype(dtype)
+
+
+def _check_counts(clusters: Clusters, found: dict[str, Any]) -> None:
+    if found["sizes"] != clusters.sizes.tolist():
+        raise InvalidClusters("the sizes are not those that the labels give")
+    if (found["n_images"], found["n_clusters"]) != (clusters.n_images, len(clusters)):
+        raise InvalidClusters(
+            f"it tells of {found['n_images']} pictures in {found['n_clusters']} groups and lists "
+            f"{clusters.n_images} in {len(clusters)}"
+        )
