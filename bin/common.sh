@@ -109,7 +109,7 @@ check_machine() {
 
 check_disk() {
   local free_kb
-  free_kb=$(df -Pk "$root" | awk 'END { for (i = 2; i <= NF; i++) if ($i ~ /%$/) { print $(i - 1); exit } }')
+  free_kb=$(df -Pk "$root" | awk 'END { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+%$/) { print $(i - 1); exit } }')
   if [ "$free_kb" -lt "$needed_kb" ]; then
     fail "$((free_kb / 1000)) MB are free on the disk of $root and $((needed_kb / 1000)) are needed;" \
       "make room (see what takes it: du -sh ~/.cache ~/* | sort -h), then run $self again"
@@ -120,8 +120,9 @@ check_disk() {
 install_requirements() {
   local venv=$1 file
   shift
-  local stamp=$venv/.installed-requirements arguments=()
-  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(requirements_sum)" ] && "$venv/bin/python" -c '' 2>/dev/null; then
+  local stamp=$venv/.installed-requirements sum arguments=()
+  sum=$(cd "$root" && cat requirements-service.txt "$@" | cksum)
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && "$venv/bin/python" -c '' 2>/dev/null; then
     return 0
   fi
   find_python
@@ -138,11 +139,7 @@ install_requirements() {
   done
   run "$venv/bin/python" -m pip install --disable-pip-version-check "${arguments[@]}" ||
     fail "pip could not install $*; its message is above; run $self again to go on"
-  requirements_sum >"$stamp"
-}
-
-requirements_sum() {
-  cat "$root"/requirements*.txt | cksum
+  printf '%s' "$sum" >"$stamp"
 }
 
 # Asks the index for one small package, so that an unreachable one is said in one sentence and
