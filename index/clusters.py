@@ -90,7 +90,7 @@ class Clusters:
         scores: NDArray[np.float32],
         **rest: Any,
     ) -> Self:
-        """Number groups by falling size, equal sizes by rising medoid, and keep them.
+        """Return groups numbered by falling size, equal sizes by rising medoid.
 
         Parameters
         ----------
