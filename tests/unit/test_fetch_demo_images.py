@@ -97,10 +97,10 @@ def test_labels_tell_group_name_and_base_of_variants(offline, tmp_path):
             "waving hand",
         ),
         (
-            "people-body/person/man-bald-dark-skin-tone.webp",
+            "people-body/person/man-dark-skin-tone-bald.webp",
             "people-body",
             "person",
-            "man: bald, dark skin tone",
+            "man: dark skin tone, bald",
             "man: bald",
         ),
     ]
