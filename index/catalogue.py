@@ -101,13 +101,15 @@ def readable_path(relative: Path) -> tuple[str, bytes | None]:
 
 def image_ids(sha256s: Sequence[str]) -> list[str]:
     """Return an id for each file hash, in order; copies after the first get -2, -3 and so on."""
-    seen: dict[str, int] = {}
-    ids = []
-    for digest in sha256s:
-        short = digest[:16]
-        seen[short] = seen.get(short, 0) + 1
-        ids.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
-    return ids
+    copies: dict[str, int] = {}
+    return [next_image_id(digest, copies) for digest in sha256s]
+
+
+def next_image_id(sha256: str, copies: dict[str, int]) -> str:
+    """Return the id of the next picture, counting in `copies` how often each one has come."""
+    short = sha256[:16]
+    copies[short] = copies.get(short, 0) + 1
+    return short if copies[short] == 1 else f"{short}-{copies[short]}"
 
 
 def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:

@@ -7,6 +7,8 @@ Source: https://github.com/facebookresearch/faiss/wiki, "Faiss indexes" (IndexFl
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +51,29 @@ class FaissStore(VectorStore):
         path.touch(exist_ok=False)
         faiss.write_index(self._index, str(path))
 
+    @classmethod
+    def write(cls, path: Path, dim: int, blocks: Iterable[Vectors]) -> int:
+        """Write blocks of unit rows to a new file as they come; return how many rows there were.
+
+        Parameters
+        ----------
+        path : Path
+            Must not exist. What is written is what `save` writes for the same rows.
+        dim : int
+            Length of each vector.
+        blocks : iterable of ndarray of shape (m, dim), float32
+            Only one of them is in memory at a time.
+        """
+        n_rows = 0
+        with path.open("xb") as file:
+            file.write(_header(dim, 0))
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype=np.float32).data)
+                n_rows += len(block)
+            file.seek(0)
+            file.write(_header(dim, n_rows))
+        return n_rows
+
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
@@ -61,6 +86,16 @@ class FaissStore(VectorStore):
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
         return self._index.search(queries, k)
+
+
+def _header(dim: int, n_rows: int) -> bytes:
+    """Return what FAISS writes before the vectors of a flat index of n_rows."""
+    header = bytearray(faiss.serialize_index(faiss.IndexFlatIP(dim)).tobytes())
+    # The header of an empty index holds two zeros that count: rows after the type and dim, and
+    # floats at the very end (faiss/impl/index_write.cpp, write_index_header and WRITEXBVECTOR).
+    struct.pack_into("<q", header, 8, n_rows)
+    struct.pack_into("<Q", header, len(header) - 8, n_rows * dim)
+    return bytes(header)
 
 
 def set_threads(n_threads: int) -> None:

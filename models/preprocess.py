@@ -140,14 +140,16 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        Mode RGB, full size, turned as EXIF asks, transparency laid on white.
+        Mode RGB, full size, turned as EXIF asks, transparency laid on white; its `format` is the
+        file's.
 
     Raises
     ------
     UnknownFormat, UndecodableImage, ImageTooLarge
         As `read_picture`.
     """
-    return _decode(data, limits or Limits())[0]
+    image, image.format = _decode(data, limits or Limits())
+    return image
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -167,6 +169,36 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     # reducing_gap would shrink roughly first: faster, but then pixels depend on the file's size.
     square = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.array(square, dtype=np.uint8)  # (256, 256, 3)
+
+
+def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
+    """Make pictures smaller by taking the mean of whole blocks: the input of smaller networks.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, 256, 256, 3), uint8
+        Not modified.
+    side_px : int
+        A divisor of 256.
+
+    Returns
+    -------
+    ndarray of shape (n, side_px, side_px, 3), float32
+        0..255.
+
+    Raises
+    ------
+    ValueError
+        If side_px does not divide 256.
+    """
+    block = SIDE_PX // side_px
+    if block * side_px != SIDE_PX:
+        raise ValueError(f"side of {side_px} px does not divide {SIDE_PX}; take 64, 128 or 256")
+    if block == 1:
+        return images.astype(np.float32)
+    blocks = images.reshape(len(images), side_px, block, side_px, block, 3)
+    # uint32 sums are exact, so the order of adding cannot matter.
+    return (blocks.sum(axis=(2, 4), dtype=np.uint32) / block**2).astype(np.float32)
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:

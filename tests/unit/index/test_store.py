@@ -118,6 +118,18 @@ def test_a_truncated_index_is_refused(tmp_path, unit_vectors, keep):
         FaissStore.open(tmp_path / "cut")
 
 
+@pytest.mark.parametrize("sizes", [[1], [20, 30], [7, 0, 43], []])
+def test_writing_in_blocks_gives_the_file_that_faiss_writes(tmp_path, unit_vectors, sizes):
+    """However the rows are cut into blocks, the bytes are those of one call of FAISS."""
+    vectors = unit_vectors(sum(sizes))
+    blocks = np.split(vectors, np.cumsum(sizes)[:-1]) if sizes else []
+
+    assert FaissStore.write(tmp_path / "blocks", 16, blocks) == len(vectors)
+
+    FaissStore.from_vectors(vectors).save(tmp_path / "whole")
+    assert (tmp_path / "blocks").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
 def test_no_vectors_of_no_rows():
     """Asking for nothing gives an empty array of the right width."""
     assert FaissStore.from_vectors(SQUARE).vectors(np.array([], np.int64)).shape == (0, 2)

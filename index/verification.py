@@ -1,0 +1,89 @@
+"""Verification: does a snapshot hold what it promises? Every finding names the part at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import CorruptSnapshot
+from index.snapshot import Snapshot
+from index.topk import QUIET
+
+TOLERANCE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
+_BLOCK = 256
+_SAMPLE = 1024  # rows of the table that are compared with a search, unless all are
+
+
+def verify(
+    snapshot: Snapshot, all_rows: bool = False, progress: Callable[..., Any] = QUIET
+) -> Iterator[str]:
+    """Check a snapshot and yield a sentence for each thing that is wrong.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        Open, so its manifest, counts and small files have been checked already.
+    all_rows : bool
+        Compare every line of the top-k table with a search, not 1,024 lines at even distances.
+    progress : callable
+        tqdm-compatible factory.
+
+    Notes
+    -----
+    Every file's checksum; unit length of every vector; every picture finds itself, that is, its own
+    row is among those within 1e-6 of the best; the table equals a search, ties in mind.
+    """
+    yield from _checksum_findings(snapshot)
+    n = len(snapshot)
+    compared = np.arange(n) if all_rows else np.unique(np.linspace(0, n - 1, _SAMPLE, dtype=int))
+    with progress(total=n, desc="verify", unit="image") as bar:
+        for start in range(0, n, _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, n))
+            yield from _row_findings(snapshot, rows, np.isin(rows, compared))
+            bar.update(len(rows))
+
+
+def _checksum_findings(snapshot: Snapshot) -> Iterator[str]:
+    for name in sorted(snapshot.manifest.files):
+        try:
+            snapshot.check_files([name])
+        except (CorruptSnapshot, OSError) as error:
+            yield str(error)
+
+
+def _row_findings(
+    snapshot: Snapshot, rows: NDArray[np.int64], compared: NDArray[np.bool_]
+) -> Iterator[str]:
+    vectors = snapshot.store.vectors(rows)
+    lengths = np.linalg.norm(vectors, axis=1)
+    for row in rows[np.abs(lengths - 1) > 1e-4]:
+        yield f"the vector of row {row} does not have unit length"
+    scores, found = snapshot.store.search(vectors, snapshot.topk.k)
+    own = np.einsum("ij,ij->i", vectors, vectors)
+    for row in rows[own < scores[:, 0] - TOLERANCE]:
+        yield f"picture {_name(snapshot, row)} does not find itself"
+    for line in np.flatnonzero(compared):
+        if not _agrees(snapshot, int(rows[line]), scores[line], found[line]):
+            yield f"the top-k table of {_name(snapshot, rows[line])} differs from a search"
+
+
+def _agrees(
+    snapshot: Snapshot, row: int, scores: NDArray[np.float32], found: NDArray[np.int64]
+) -> bool:
+    """Compare one line of the table with a search: scores closely, rows where no tie excuses."""
+    table_rows, table_scores = snapshot.topk.rows[row], snapshot.topk.scores[row]
+    if table_rows[0] != row or np.abs(table_scores - scores).max() > TOLERANCE:
+        return False
+    outside = table_rows[~np.isin(table_rows, found)]
+    if len(outside) == 0:
+        return bool(len(np.unique(table_rows)) == len(table_rows))
+    true_scores = snapshot.store.vectors(outside) @ snapshot.store.vectors(np.array([row]))[0]
+    return bool((np.abs(true_scores - scores[-1]) <= TOLERANCE).all())
+
+
+def _name(snapshot: Snapshot, row: int) -> str:
+    record = snapshot.catalogue.image(int(row))
+    return f"{record.path} (row {row})"

@@ -1,0 +1,307 @@
+"""The command line: reads options, calls one use case, prints what came of it.
+
+Progress goes to stderr, results to stdout. Exit code 0; 1 with one sentence; 2 for usage; 130 when
+interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from index.errors import IndexFailure
+from index.snapshot import KEPT, DataFolder
+from index.topk import DEFAULT_K
+from index.verification import verify as verify_snapshot
+from indexer import evaluation, exporting, pipeline, searching
+from indexer.errors import IndexerError
+from indexer.stages import Stages
+from models.errors import ModelsError
+
+_EXPECTED = (IndexerError, IndexFailure, ModelsError, OSError, MemoryError)
+
+
+def main() -> NoReturn:
+    """Run the command line, and turn every expected error into one sentence."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "\ninterrupted: what was published before is untouched, "
+            "the same command goes on from here",
+            err=True,
+        )
+        sys.exit(130)
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        sys.stderr.close()
+        sys.exit(0)
+    except _EXPECTED as error:
+        click.echo(f"Error: {_sentence(error)}", err=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({error or 'none could be had'}): close other programs"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _with_options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Join decorators into one."""
+    return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
+
+
+_data = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    envvar="LOOKALIKE_DATA",
+    show_default=True,
+    help="Folder that holds what the indexer makes (or LOOKALIKE_DATA).",
+)
+_seed = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_images = click.argument("images", type=click.Path(path_type=Path))
+_training = _with_options(
+    click.option(
+        "--minutes",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30.0,
+        show_default=True,
+        help="Train this long at most.",
+    ),
+    click.option("--epochs", type=click.IntRange(min=1), help="Train this many epochs at most."),
+    click.option(
+        "--steps",
+        type=click.IntRange(min=1),
+        help="Train exactly this many steps, whatever the time: repeats an earlier training.",
+    ),
+    click.option(
+        "--architecture",
+        type=click.Choice(["classic"]),
+        default="classic",
+        show_default=True,
+        help="Network to train.",
+    ),
+    click.option("--strict", is_flag=True, help="Fail if any file has to be skipped."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option("0.1.0", prog_name="lookalike")
+def cli() -> None:
+    """Index a folder of pictures, to find what looks alike."""
+
+
+@cli.command()
+@_images
+@_data
+@_seed
+@_training
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=DEFAULT_K,
+    show_default=True,
+    help="Neighbours of each picture that are computed beforehand.",
+)
+@click.option(
+    "--encoder",
+    type=click.Path(exists=True, path_type=Path),
+    help="encoder.tflite, with its encoder.json beside it, to use instead of training.",
+)
+@click.option("--retrain", is_flag=True, help="Train anew although the collection has an encoder.")
+def build(
+    images: Path, data: Path, seed: int, top_k: int, encoder: Path, retrain: bool, **training: Any
+) -> None:
+    """Turn the folder IMAGES into a published snapshot: train, encode, find neighbours, group."""
+    stages = _stages()
+    options = _build_options(images, seed, training, top_k=top_k, encoder=encoder, retrain=retrain)
+    built = pipeline.build(DataFolder(data), options, stages)
+    _say_skipped(built.skipped)
+    if built.n_zero_encodings:
+        stages.say(f"{built.n_zero_encodings} pictures have an encoding of zero: they look alike")
+    stages.say(stages.summary())
+    click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+
+
+@cli.command()
+@_images
+@_data
+@_seed
+@_training
+def train(images: Path, data: Path, seed: int, **training: Any) -> None:
+    """Train an encoder on IMAGES, or go on where an interrupted training stopped.
+
+    A later `build` with the same pictures, network and seed takes the encoder over.
+    """
+    stages = _stages()
+    folder = pipeline.train(DataFolder(data), _build_options(images, seed, training), stages)
+    stages.say(stages.summary())
+    click.echo(str(folder))
+
+
+def _build_options(
+    images: Path, seed: int, training: dict[str, Any], **others: Any
+) -> pipeline.BuildOptions:
+    strict = training.pop("strict")
+    return pipeline.BuildOptions(
+        images, seed, pipeline.TrainingOptions(**training), strict=strict, **others
+    )
+
+
+def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
+    if not skipped:
+        return
+    click.echo(f"skipped {len(skipped):,} files:", err=True)
+    for one in skipped[:n_shown]:
+        click.echo(f"  {one.path}: {one.reason}", err=True)
+    if len(skipped) > n_shown:
+        click.echo(f"  and {len(skipped) - n_shown:,} more: all are in skipped.json", err=True)
+
+
+@cli.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@_data
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@_as_json
+def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
+    """Find the pictures of the collection that look most like the file IMAGE."""
+    with DataFolder(data).open_current() as snapshot:
+        answer = searching.search(snapshot, image, limit)
+    if as_json:
+        click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
+        return
+    for one in answer.neighbours:
+        click.echo(f"{one.score:.4f}  {one.record.id:<18}  {_printable(one.record.path)}")
+
+
+def _printable(path: str) -> str:
+    """Show a path on one line whatever its name holds."""
+    return path if path.isprintable() else repr(path)
+
+
+@cli.command()
+@_data
+@click.option("--all", "all_rows", is_flag=True, help="Compare the whole table with a search.")
+def verify(data: Path, all_rows: bool) -> None:
+    """Check the live snapshot: every checksum, the counts, that every picture finds itself."""
+    with DataFolder(data).open_current() as snapshot:
+        findings = list(pipeline.encoder_findings(snapshot))
+        findings += verify_snapshot(snapshot, all_rows, progress=_progress)
+        for finding in findings:
+            click.echo(finding)
+        if findings:
+            raise IndexerError(
+                f"snapshot {snapshot.id} has {len(findings)} faults: build again, or go back with "
+                "`snapshots rollback`"
+            )
+        click.echo(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
+
+
+@cli.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@_data
+@click.option(
+    "--full-limit",
+    type=click.IntRange(min=0),
+    default=exporting.DEFAULT_FULL_LIMIT,
+    show_default=True,
+    help="Above this number of pictures the square files give way to the top-k table.",
+)
+def export(out: Path, data: Path, full_limit: int) -> None:
+    """Write the collection to the folder OUT as plain files: .npy, .csv and .json."""
+    with DataFolder(data).open_current() as snapshot:
+        for sentence in exporting.export(snapshot, out, full_limit, progress=_progress):
+            click.echo(sentence, err=True)
+    click.echo(f"written to {out}")
+
+
+@cli.command()
+@_data
+@click.option(
+    "--labels",
+    required=True,
+    help="`folders`, or a CSV file with a column `path` and one of labels.",
+)
+@click.option("--column", help="Column of the CSV file that holds the labels.")
+@_as_json
+def evaluate(data: Path, labels: str, column: str | None, as_json: bool) -> None:
+    """Measure the neighbours against labels: precision, R-precision, mean average precision."""
+    with DataFolder(data).open_current() as snapshot:
+        quality = evaluation.evaluate(snapshot, evaluation.labels_of(snapshot, labels, column))
+    if as_json:
+        click.echo(json.dumps(asdict(quality)))
+        return
+    click.echo(f"{quality.n_queries} labelled pictures, each a query among the others")
+    for name, value in list(asdict(quality).items())[1:]:
+        click.echo(f"{name:<24}{value:.3f}")
+
+
+@cli.group()
+def snapshots() -> None:
+    """List published snapshots, go back to one, or remove old ones."""
+
+
+@snapshots.command("list")
+@_data
+@_as_json
+def list_snapshots(data: Path, as_json: bool) -> None:
+    """List the published snapshots, oldest first."""
+    found = pipeline.describe_snapshots(DataFolder(data))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for one in found:
+        mark = "*" if one["current"] else " "
+        size = f"{one['size_bytes'] / 1e6:,.0f} MB"
+        click.echo(f"{mark} {one['id']}  {one['n_images']:>9,} pictures  {size:>12}")
+
+
+@snapshots.command()
+@click.argument("snapshot_id", metavar="ID")
+@_data
+def rollback(snapshot_id: str, data: Path) -> None:
+    """Make the snapshot ID the live one, after checking it."""
+    folder = DataFolder(data)
+    with folder.locked():
+        with folder.open(snapshot_id) as snapshot:
+            snapshot.check_files()
+        folder.set_current(snapshot_id)
+    click.echo(f"{snapshot_id} is live")
+
+
+@snapshots.command()
+@_data
+@click.option("--keep", type=click.IntRange(min=1), default=KEPT, show_default=True)
+def prune(data: Path, keep: int) -> None:
+    """Remove all but the newest snapshots, never the live one nor one that is open."""
+    folder = DataFolder(data)
+    with folder.locked():
+        removed = folder.prune(keep)
+    click.echo(f"removed {len(removed)} snapshots")
+
+
+_progress = functools.partial(
+    tqdm, file=sys.stderr, dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 5.0
+)
+
+
+def _stages() -> Stages:
+    return Stages(_progress, functools.partial(click.echo, err=True))

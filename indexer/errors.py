@@ -1,0 +1,28 @@
+"""What can go wrong with a run of the indexer; each becomes one sentence and exit code 1.
+
+IndexerError
+├── NotAFolder         the image folder does not exist or is no folder
+├── NoPictures         the folder holds nothing that can be read as a picture
+├── PicturesSkipped    --strict, and something had to be skipped
+└── BadLabels          a labels file that cannot be used
+"""
+
+
+class IndexerError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class NotAFolder(IndexerError):
+    """The image folder does not exist, is a file, or may not be read."""
+
+
+class NoPictures(IndexerError):
+    """The folder holds no picture that can be read."""
+
+
+class PicturesSkipped(IndexerError):
+    """Files had to be skipped, and the user asked for none to be."""
+
+
+class BadLabels(IndexerError):
+    """A labels file is missing, has no usable columns, or names no picture of the collection."""

@@ -1,0 +1,43 @@
+"""Telling a user what is being done, for how long, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from index.topk import QUIET
+
+
+@dataclass
+class Stages:
+    """The stages of one run: a progress bar in each, and the seconds that each took.
+
+    Attributes
+    ----------
+    progress : callable
+        tqdm-compatible factory.
+    say : callable
+        Takes one line of text for the user.
+    seconds : dict of str to float
+        By stage, in the order in which they ran.
+    """
+
+    progress: Callable[..., Any] = QUIET
+    say: Callable[[str], None] = lambda line: None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - start, 2)
+
+    def summary(self) -> str:
+        """Return one line such as "read 11.2 s, train 180.0 s"."""
+        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
