@@ -1,0 +1,68 @@
+"""Imports run one way, and each library is known in one place only."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {"models", "index", "indexer", "service"}
+MAY_IMPORT = {
+    "models": set(),
+    "index": set(),
+    "indexer": {"models", "index"},
+    "service": {"models", "index"},
+}
+KNOWN_ONLY_IN = {
+    "tensorflow": {"models/autoencoder.py", "models/training.py", "models/export.py"},
+    "faiss": {"index/faiss_store.py"},
+    "flask": {"service/"},
+    "click": {"indexer/"},
+    "PIL": {"models/", "indexer/", "service/"},
+}
+
+
+def imports_of(path):
+    """Return the top-level names that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def files():
+    """Return every source file of the four packages, relative to the root."""
+    return [p.relative_to(ROOT) for name in sorted(PACKAGES) for p in (ROOT / name).rglob("*.py")]
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_packages_import_one_way_only(path):
+    """Models and index know nobody; indexer and service know these two and not each other."""
+    own = path.parts[0]
+
+    foreign = (imports_of(ROOT / path) & PACKAGES) - {own}
+
+    assert foreign <= MAY_IMPORT[own]
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_each_library_is_known_in_one_place(path):
+    """Replacing FAISS, Flask or TensorFlow touches the files that may import it, and no other."""
+    for library in imports_of(ROOT / path) & set(KNOWN_ONLY_IN):
+        allowed = KNOWN_ONLY_IN[library]
+        assert any(str(path).startswith(place) for place in allowed), f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("package", ["service", "index", "models.encoder", "indexer.cli"])
+def test_importing_it_never_imports_tensorflow(package):
+    """Serving, searching and the command line start without TensorFlow's seconds and memory."""
+    script = (
+        f"import sys, {package}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
