@@ -1,0 +1,223 @@
+"""Pixels to unit vectors with a tflite file: what indexer and service both use."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import EncoderError, ModelMismatch
+from models.litert import LiteModel, batches, read_fields, read_model, write_fields
+from models.preprocess import SIDE_PX, shrink
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What `encoder.json` says about the `encoder.tflite` beside it.
+
+    Attributes
+    ----------
+    architecture : str
+        Name in `models.autoencoder.ARCHITECTURES`.
+    input_side_px : int
+        Side of the square that the file takes; the 256 pixels are shrunk to it.
+    input_scale : float
+        What 0..255 is multiplied with.
+    dim : int
+        Numbers in a vector.
+    code_shape : tuple of int
+        Height, width and channels of the encoding before it was flattened; product is `dim`.
+    fingerprint : str
+        First 16 hex digits of `sha256`: equal fingerprints give comparable vectors.
+    sha256 : str
+        Of the tflite file.
+    n_steps, seed : int
+        What repeats the training.
+    created_by : dict
+        Library versions.
+    schema_version : int
+    """
+
+    architecture: str
+    input_side_px: int
+    input_scale: float
+    dim: int
+    code_shape: tuple[int, ...]
+    fingerprint: str
+    sha256: str
+    n_steps: int
+    seed: int
+    created_by: dict[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+    def save(self, path: Path) -> None:
+        """Write the fields as JSON."""
+        write_fields(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "EncoderInfo":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelMismatch
+            If the file is missing, broken or of another schema.
+        """
+        names = {field.name for field in fields(cls)}
+        values = read_fields(path, names, SCHEMA_VERSION)
+        return cls(**values | {"code_shape": tuple(values["code_shape"])})
+
+
+class Encoder:
+    """Pictures to unit vectors. Safe in threads.
+
+    Attributes
+    ----------
+    info : EncoderInfo
+    """
+
+    def __init__(self, model: LiteModel, info: EncoderInfo) -> None:
+        self._model = model
+        self.info = info
+
+    @classmethod
+    def open(cls, tflite_path: Path, n_threads: int = 1) -> "Encoder":
+        """Open an encoder and the `.json` of the same name beside it.
+
+        Parameters
+        ----------
+        tflite_path : Path
+            Read once; may be deleted afterwards.
+        n_threads : int
+            Threads that one `encode` uses. The vectors do not depend on it.
+
+        Raises
+        ------
+        ModelMismatch
+            If the two files do not belong together or cannot be read.
+        """
+        info = EncoderInfo.load(tflite_path.with_suffix(".json"))
+        model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
+        _check_shapes(model, info)
+        return cls(model, info)
+
+    @property
+    def dim(self) -> int:
+        """Return the number of columns of a vector."""
+        return self.info.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the name of this encoder: 16 hex digits."""
+        return self.info.fingerprint
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the unit vectors of pictures.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, 256, 256, 3), uint8
+            As `preprocess.to_pixels` gives them. Not modified.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n, dim), float32
+            Rows of length 1, C-contiguous. Equal pictures give equal rows bit for bit, in
+            whatever batch or thread. A zero encoding becomes `constant_vector(dim)`.
+
+        Raises
+        ------
+        EncoderError
+            If an encoding is not finite.
+        """
+        return unit_rows(self.encodings(images))
+
+    def encodings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the network itself gives: as `encode`, but not normalised."""
+        _check_images(images)
+        encodings = np.empty((len(images), self.dim), np.float32)  # (n, dim)
+        for rows in batches(len(images)):
+            squares = shrink(images[rows], self.info.input_side_px)  # (b, side, side, 3)
+            scaled = squares * np.float32(self.info.input_scale)
+            encodings[rows] = self._model.run(scaled)
+        return encodings
+
+
+def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows to length 1; a zero row becomes the constant vector.
+
+    Parameters
+    ----------
+    encodings : ndarray of shape (n, dim), float32
+        Not modified.
+
+    Returns
+    -------
+    ndarray of shape (n, dim), float32
+
+    Raises
+    ------
+    EncoderError
+        If a number is NaN or infinite.
+    """
+    wide = np.asarray(encodings, np.float64)  # squares of small numbers stay numbers
+    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))  # (n,)
+    if not np.isfinite(norms).all():
+        bad = np.flatnonzero(~np.isfinite(norms))
+        raise EncoderError(
+            f"{len(bad)} of {len(norms)} encodings are not finite (first: row {bad[0]}); "
+            "the encoder is broken, train it anew"
+        )
+    vectors = np.empty(encodings.shape, np.float32)
+    np.divide(wide, norms[:, None], out=vectors, where=norms[:, None] > 0, casting="same_kind")
+    vectors[norms == 0] = constant_vector(encodings.shape[1])
+    return vectors
+
+
+def constant_vector(dim: int) -> NDArray[np.float32]:
+    """Return the unit vector of equal numbers, which stands for a zero encoding.
+
+    Parameters
+    ----------
+    dim : int
+
+    Returns
+    -------
+    ndarray of shape (dim,), float32
+    """
+    return np.full(dim, dim**-0.5, np.float32)
+
+
+def count_zero_encodings(vectors: NDArray[np.float32]) -> int:
+    """Count the rows that are `constant_vector`, that is whose encoding was zero.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dim), float32
+
+    Returns
+    -------
+    int
+    """
+    return int((vectors == constant_vector(vectors.shape[1])).all(axis=1).sum())
+
+
+def _check_shapes(model: LiteModel, info: EncoderInfo) -> None:
+    side = info.input_side_px
+    expected = ((side, side, 3), (info.dim,))
+    found = (model.input_shape, model.output_shape)
+    if found != expected:
+        raise ModelMismatch(
+            f"encoder.tflite maps {found[0]} to {found[1]}, encoder.json says {expected[0]} to "
+            f"{expected[1]}; copy both files from the same export"
+        )
+
+
+def _check_images(images: NDArray[np.uint8]) -> None:
+    if images.dtype != np.uint8 or images.shape[1:] != (SIDE_PX, SIDE_PX, 3):
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}, not uint8 of "
+            f"(n, {SIDE_PX}, {SIDE_PX}, 3); make them with preprocess.to_pixels"
+        )
