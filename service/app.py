@@ -1,0 +1,100 @@
+"""The application: its parts, its routes, and one form for every error."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RoutingException
+
+from index.clusters import UnknownCluster
+from index.errors import UnknownImage
+from index.faiss_store import set_threads
+from index.snapshot import DataFolder
+from models.errors import PictureError
+from models.preprocess import Limits
+from service import api, health, pages
+from service.errors import Failure, ServiceError, to_failure
+from service.parts import KEY, Parts
+from service.settings import Settings
+from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
+from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_FOR_PROGRAMS = ("/api/", "/livez", "/readyz")  # everything else is for people
+
+
+def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> Flask:
+    """Return the application.
+
+    Parameters
+    ----------
+    settings : Settings
+    open_encoder_of : callable, optional
+        Opens the encoder of a snapshot; default: the snapshot's own file, with LiteRT.
+    """
+    _log_to_stderr()
+    set_threads(settings.search_threads)
+    app = Flask(__name__)
+    app.request_class = InMemoryRequest
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES,
+        MAX_FORM_PARTS=MAX_FIELDS,
+    )
+    app.extensions[KEY] = _parts(settings, open_encoder_of)
+    for blueprint in (api.bp, health.bp, pages.bp):
+        app.register_blueprint(blueprint)
+    for kind in (ServiceError, PictureError, UnknownImage, UnknownCluster, HTTPException):
+        app.register_error_handler(kind, _answer_error)
+    app.after_request(_add_headers)
+    return app
+
+
+def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
+    opens = open_encoder_of or open_encoder(settings.encoder_threads)
+    holder = SnapshotHolder(DataFolder(settings.data), opens, settings.poll_s)
+    holder.start()
+    return Parts(holder, Limits(settings.max_body_bytes, settings.max_pixels), settings.images)
+
+
+def _answer_error(error: Exception) -> Any:
+    if isinstance(error, RoutingException):
+        return error  # a redirection
+    failure = to_failure(error)
+    if request.path.startswith(_FOR_PROGRAMS):
+        return _error_json(failure)
+    return pages.error_page(failure)
+
+
+def _error_json(failure: Failure) -> Response:
+    response = jsonify(failure.body())
+    response.status_code = failure.status
+    response.headers.update(failure.headers)
+    return response
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _log_to_stderr() -> None:
+    """Show what this package logs where nobody else does; gunicorn shows only its own."""
+    logger = logging.getLogger(__package__)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,187 @@
+"""What the service raises on purpose, and the one form in which a client sees any error.
+
+::
+
+    ServiceError
+    ├── SettingsError       the environment asks for something that cannot be; stops the start
+    ├── NoGroups            404 not_found     the snapshot holds no groups (yet)
+    ├── NoThumbnail         404 not_found     the snapshot holds no thumbnail of this picture
+    ├── NoPictureFile       404 not_found     the original is not under the image root
+    ├── MalformedBody       400 malformed     a body that cannot be parsed
+    ├── UnsupportedBody     415 unsupported_type   a body of a kind that the route does not take
+    ├── InvalidRequest      422 invalid       fields that are missing, unknown, or out of range
+    └── NotReady            503 not_ready     there is no snapshot to answer from
+
+Errors of `models` and `index` that a client can cause are translated here too, by name; anything
+else is a fault of ours: logged once, answered with 500 and no detail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from werkzeug.exceptions import HTTPException
+
+from index.errors import UnknownImage
+from models.errors import ImageTooLarge, PictureError, UndecodableImage, UnknownFormat
+
+RETRY_AFTER_S = 5
+
+_STATUS_OF_PICTURE = {UnknownFormat: 415, UndecodableImage: 422, ImageTooLarge: 413}
+_CODES = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_type",
+    422: "invalid",
+    500: "internal",
+    503: "not_ready",
+}
+
+
+class ServiceError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status that it is answered with.
+    """
+
+    status: ClassVar[int] = 500
+
+
+class SettingsError(ServiceError):
+    """A setting is unknown or has an impossible value."""
+
+
+class NoGroups(ServiceError):
+    """The live snapshot has no groups, or no group of this label."""
+
+    status = 404
+
+
+class NoThumbnail(ServiceError):
+    """The live snapshot has no thumbnail of this picture."""
+
+    status = 404
+
+
+class NoPictureFile(ServiceError):
+    """The original picture is not to be had under the image root."""
+
+    status = 404
+
+
+class MalformedBody(ServiceError):
+    """The body is not what its Content-Type says."""
+
+    status = 400
+
+
+class UnsupportedBody(ServiceError):
+    """The route does not take bodies of this Content-Type."""
+
+    status = 415
+
+
+class InvalidRequest(ServiceError):
+    """One or more fields cannot be used.
+
+    Parameters
+    ----------
+    details : list of (field, message)
+        At least one; `field` is "" where the whole request is meant.
+    """
+
+    status = 422
+
+    def __init__(self, details: list[tuple[str, str]]) -> None:
+        self.details = details
+        super().__init__("; ".join(f"{name}: {why}" if name else why for name, why in details))
+
+
+class NotReady(ServiceError):
+    """There is no snapshot that can be answered from."""
+
+    status = 503
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as a client sees it.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    code : str
+        One of docs/http-api.md's list, the same for the same kind of mistake.
+    message : str
+        One sentence.
+    details : list of dict or None
+        {"field", "message"} for each field that cannot be used.
+    headers : dict
+        To be added to the answer: Allow, Retry-After.
+    """
+
+    status: int
+    code: str
+    message: str
+    details: list[dict[str, str]] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        error = {"code": self.code, "message": self.message, "details": self.details}
+        return {"error": error}
+
+
+def to_failure(error: Exception) -> Failure:
+    """Say how an error that a client may cause is answered.
+
+    Raises
+    ------
+    TypeError
+        For any other error; those are not to be translated.
+    """
+    message = _sentence(error)
+    if isinstance(error, PictureError):
+        return Failure(_STATUS_OF_PICTURE[type(error)], error.code, message)
+    if isinstance(error, UnknownImage):
+        return Failure(404, "not_found", message)
+    if isinstance(error, InvalidRequest):
+        details = [{"field": name, "message": why} for name, why in error.details]
+        return Failure(422, "invalid", message, details)
+    if isinstance(error, NotReady):
+        return Failure(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if isinstance(error, ServiceError):
+        return Failure(error.status, _CODES[error.status], message)
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    raise TypeError(f"{error!r} is not a client's error")
+
+
+def _of_http(error: HTTPException) -> Failure:
+    """Keep the status of an error that Flask or Werkzeug raised."""
+    status = error.code or 500
+    code = _CODES.get(status, error.name.lower().replace(" ", "_"))
+    kept = ("Allow", "Retry-After", "Content-Range", "WWW-Authenticate")
+    headers = {name: value for name, value in error.get_headers() if name in kept}
+    message = _SENTENCES.get(status, error.description or error.name)
+    return Failure(status, code, message, headers=headers)
+
+
+_SENTENCES = {
+    400: "the request cannot be parsed",
+    404: "there is nothing at this address",
+    405: "this address does not take that method",
+    413: "the request is larger than this server takes; send a smaller picture",
+    500: "something went wrong on this server; it has been logged",
+}
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,59 @@
+"""The original pictures under the image root, and nothing else on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from index.catalogue import ImageRecord
+from service.errors import NoPictureFile
+
+_MEDIA_TYPES = {
+    "AVIF": "image/avif",
+    "BMP": "image/bmp",
+    "GIF": "image/gif",
+    "HEIC": "image/heic",
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "TIFF": "image/tiff",
+    "WEBP": "image/webp",
+}
+
+
+def find(record: ImageRecord, root: Path) -> Path:
+    """Return the file of a picture.
+
+    Parameters
+    ----------
+    record : ImageRecord
+    root : Path
+        Folder that the catalogue's paths are relative to.
+
+    Returns
+    -------
+    Path
+        A file under the root, links resolved.
+
+    Raises
+    ------
+    NoPictureFile
+        If there is none, or the path or a link leads out of the root.
+    """
+    path = record.file_under(root).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise NoPictureFile(f"{record.path} leads out of the image root, so it is not sent")
+    if not path.is_file():
+        raise NoPictureFile(
+            f"{record.path} is not in the image root: if the pictures have been moved, "
+            "start the service with LOOKALIKE_IMAGES set to their new folder"
+        )
+    return path
+
+
+def media_type(record: ImageRecord) -> str:
+    """Return the type that the picture was decoded as; its name may say otherwise."""
+    return _MEDIA_TYPES.get(record.format, "application/octet-stream")
+
+
+def name(record: ImageRecord) -> str:
+    """Return the file's own name, without its folders."""
+    return PurePosixPath(record.path).name

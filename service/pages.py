@@ -1,0 +1,286 @@
+"""Pages for people: server-made HTML that works without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from PIL import Image
+from werkzeug.wrappers import Response as AnyResponse
+
+from index.catalogue import ImageRecord
+from index.snapshot import Snapshot
+from models.preprocess import thumbnail, to_pixels
+from service import api, search
+from service.errors import Failure, InvalidRequest, NotReady
+from service.parts import parts
+from service.schemas import Offset, Options, Request, decode_base64, from_fields
+from service.snapshots import Live
+from service.uploads import uploaded_file
+
+bp = Blueprint("pages", __name__)
+
+N_ANSWERS = 24
+N_BROWSED = 60
+N_EXAMPLES = 12
+N_GROUPS = 48
+MAX_SHOWN_SIDE_PX = 10_000
+
+_TITLES = {
+    404: "Not found",
+    405: "Not this way",
+    413: "That picture is too large",
+    415: "That is not a picture we can read",
+    422: "That did not work",
+    503: "Not ready yet",
+}
+
+
+class PageOf(Request):
+    """Which part of a list a page shows."""
+
+    offset: Offset = 0
+
+
+class Again(PageOf):
+    """The next page for an uploaded picture: its pixels come along, as nothing is kept here."""
+
+    picture: str = ""
+    width: int = 1
+    height: int = 1
+
+
+@dataclass(frozen=True)
+class Pager:
+    """Where in a list a page is.
+
+    Attributes
+    ----------
+    offset, limit, total : int
+    """
+
+    offset: int
+    limit: int
+    total: int
+
+    @property
+    def number(self) -> int:
+        """Which page this is, from 1."""
+        return self.offset // self.limit + 1
+
+    @property
+    def n_pages(self) -> int:
+        """How many pages there are, at least 1."""
+        return max(1, -(-self.total // self.limit))
+
+    @property
+    def previous(self) -> int | None:
+        """Offset of the page before, if any."""
+        return max(0, self.offset - self.limit) if self.offset > 0 else None
+
+    @property
+    def next(self) -> int | None:
+        """Offset of the page after, if any."""
+        after = self.offset + self.limit
+        return after if after < self.total else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The picture that was searched with, as the results page shows it.
+
+    Attributes
+    ----------
+    source : str
+        Address or data: URI.
+    name : str
+    width, height : int
+        Of the original, in pixels.
+    record : ImageRecord or None
+        If it is a picture of the collection.
+    pixels : str
+        base64 of a PNG of what the encoder saw, to ask for the next page with; "" where an
+        address does.
+    """
+
+    source: str
+    name: str
+    width: int
+    height: int
+    record: ImageRecord | None = None
+    pixels: str = ""
+
+
+@bp.get("/")
+def home() -> str:
+    """Show the form, and pictures to start from."""
+    try:
+        with parts().holder.use() as live:
+            examples = live.snapshot.catalogue.records(_example_rows(live.snapshot))
+            return render_template("home.html", examples=examples, **_common(live))
+    except NotReady as error:
+        return render_template("not_ready.html", message=str(error))
+
+
+@bp.post("/search")
+def search_upload() -> str:
+    """Answer an uploaded picture, or its next page."""
+    form = from_fields(Again, request.form.to_dict(flat=False))
+    data = decode_base64(form.picture) if form.picture else _chosen_file()
+    with parts().holder.use() as live:
+        query = search.query_of_bytes(live, data, parts().limits)
+        return _results(live, query, _asked(live, query, form), form.offset)
+
+
+@bp.get("/search")
+def search_form() -> AnyResponse:
+    """Lead those who reload or bookmark an answer back to the form."""
+    return redirect(url_for("pages.home"))
+
+
+@bp.get("/similar/<image_id>")
+def similar(image_id: str) -> str:
+    """Answer a picture of the collection."""
+    page = from_fields(PageOf, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        query = search.query_of_id(live, image_id)
+        return _results(live, query, _asked(live, query), page.offset)
+
+
+@bp.get("/browse")
+def browse() -> str:
+    """Show the collection."""
+    page = from_fields(PageOf, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        records = live.snapshot.catalogue.page(page.offset, N_BROWSED)
+        pager = Pager(page.offset, N_BROWSED, len(live.snapshot))
+        return render_template("browse.html", images=records, pager=pager, **_common(live))
+
+
+@bp.get("/groups")
+def groups() -> str:
+    """Show one picture of each group."""
+    page = from_fields(PageOf, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        clusters = live.snapshot.clusters
+        if clusters is None:
+            return render_template("no_groups.html", **_common(live))
+        labels = range(len(clusters))[page.offset : page.offset + N_GROUPS]
+        medoids = live.snapshot.catalogue.records(clusters.medoids[list(labels)].tolist())
+        shown = list(zip(labels, clusters.sizes[list(labels)].tolist(), medoids, strict=True))
+        pager = Pager(page.offset, N_GROUPS, len(clusters))
+        return render_template(
+            "groups.html", groups=shown, clusters=clusters, pager=pager, **_common(live)
+        )
+
+
+@bp.get("/groups/<int:label>")
+def group(label: int) -> str:
+    """Show the pictures of one group, closest to its medoid first."""
+    page = from_fields(PageOf, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        rows = api.clusters_of(live.snapshot).members(label)
+        wanted = rows[page.offset : page.offset + N_BROWSED].tolist()
+        images = live.snapshot.catalogue.records(wanted)
+        pager = Pager(page.offset, N_BROWSED, len(rows))
+        return render_template(
+            "group.html", label=label, images=images, pager=pager, **_common(live)
+        )
+
+
+@bp.get("/collection")
+def collection() -> str:
+    """Say what the service answers from."""
+    with parts().holder.use() as live:
+        about = api.collection_answer(live.snapshot)
+        return render_template("collection.html", about=about, **_common(live))
+
+
+def error_page(failure: Failure) -> Response:
+    """Return a page that says what went wrong and keeps the form."""
+    title = _TITLES.get(failure.status, "Something went wrong")
+    template = "not_ready.html" if failure.status == 503 else "error.html"
+    message = failure.message
+    if failure.details:
+        message = "; ".join(detail["message"] for detail in failure.details)
+    html = render_template(template, title=title, message=message, formats=_formats())
+    response = make_response(html, failure.status)
+    response.headers.update(failure.headers)
+    return response
+
+
+def _chosen_file() -> bytes:
+    data = uploaded_file(request, "image")
+    if not data:
+        raise InvalidRequest([("image", "Choose a picture first, then press the button.")])
+    return data
+
+
+def _results(live: Live, query: search.Query, asked: Asked, offset: int) -> str:
+    answer = search.search(live, query, Options(limit=N_ANSWERS, offset=offset))
+    pager = Pager(offset, N_ANSWERS, answer.total)
+    return render_template("results.html", answer=answer, asked=asked, pager=pager, **_common(live))
+
+
+def _asked(live: Live, query: search.Query, form: Again | None = None) -> Asked:
+    """Show the picture of the collection, or the uploaded one without keeping it."""
+    if query.row is not None:
+        record = live.snapshot.catalogue.image(query.row)
+        source = _picture_url(live.snapshot, record)
+        return Asked(source, record.path, record.width, record.height, record)
+    picture = query.picture
+    assert picture is not None  # it was decoded just now
+    if form is not None and form.picture:
+        return _asked_again(form, picture)
+    pixels = _png(Image.fromarray(to_pixels(picture)))
+    return Asked(_data_uri(picture), "Your picture", *picture.size, pixels=pixels)
+
+
+def _asked_again(form: Again, square: Image.Image) -> Asked:
+    """Show a picture whose pixels came with the form, in its own proportions again."""
+    width, height = (min(max(side, 1), MAX_SHOWN_SIDE_PX) for side in (form.width, form.height))
+    longest = max(width, height)
+    shape = (max(1, 256 * width // longest), max(1, 256 * height // longest))
+    source = _data_uri(square.resize(shape))
+    return Asked(source, "Your picture", width, height, pixels=form.picture)
+
+
+def _png(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _data_uri(picture: Image.Image) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(picture)).decode("ascii")
+
+
+def _example_rows(snapshot: Snapshot) -> list[int]:
+    """Return rows to start from: pictures that stand for groups, or some from all over."""
+    n = min(N_EXAMPLES, len(snapshot))
+    if snapshot.clusters is not None and len(snapshot.clusters) >= n:
+        return snapshot.clusters.medoids[:n].tolist()
+    return np.linspace(0, len(snapshot) - 1, n).astype(int).tolist()
+
+
+def _picture_url(snapshot: Snapshot, record: ImageRecord) -> str:
+    small = api.thumbnail_url(snapshot, record.id)
+    return small or url_for("api.get_file", image_id=record.id)
+
+
+def _formats() -> str:
+    return "JPEG, PNG, WEBP, AVIF, GIF, BMP or TIFF"
+
+
+def _common(live: Live) -> dict[str, Any]:
+    """Return what every page shows."""
+    return {
+        "snapshot": live.snapshot,
+        "formats": _formats(),
+        "max_mb": parts().limits.max_bytes / 2**20,
+        "picture_url": lambda record: _picture_url(live.snapshot, record),
+    }

@@ -1,0 +1,249 @@
+"""Requests and answers of the JSON API, as pydantic models.
+
+A request that does not fit raises `MalformedBody` where it is no JSON at all, and else
+`InvalidRequest`, which names every field.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from service.errors import InvalidRequest, MalformedBody
+
+MAX_LIMIT = 1000
+MAX_OFFSET = 1_000_000_000
+_MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
+_QUERIES = ("id", "image", "vector")
+
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+Score = Annotated[FiniteFloat, Field(ge=-1, le=1)]
+
+
+class Request(BaseModel):
+    """Base of what a client sends: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Page(Request):
+    """Which part of a list is wanted."""
+
+    limit: Limit = Field(default=10, description="How many at most.")
+    offset: Offset = Field(default=0, description="How many to leave out before.")
+
+
+class Options(Page):
+    """How a search is to be answered."""
+
+    score_threshold: Score | None = Field(default=None, description="Leave out what scores less.")
+    include_self: bool = Field(
+        default=True, description="Whether a picture of the collection is among its own answers."
+    )
+    with_vector: bool = Field(default=False, description="Whether the answers carry their vectors.")
+
+
+class SearchBody(Options):
+    """A search as JSON: exactly one of `id`, `image` and `vector`."""
+
+    id: str | None = Field(default=None, max_length=100, description="A picture of the collection.")
+    image: str | None = Field(
+        default=None, description="A picture file, base64; a data: URL is taken too."
+    )
+    vector: list[FiniteFloat] | None = Field(
+        default=None, description="Numbers of any length but zero."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_query(self) -> Self:
+        given = [name for name in _QUERIES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of id, image and vector, not {given or 'none'}")
+        return self
+
+
+class ImageAnswer(BaseModel):
+    """A picture of the collection."""
+
+    id: str
+    path: str
+    cluster: int | None
+    width: int
+    height: int
+    format: str
+    size_bytes: int
+    thumbnail_url: str | None
+    file_url: str
+    metadata: dict[str, Any]
+
+
+class SearchResult(BaseModel):
+    """A picture that answers a search."""
+
+    id: str
+    score: float
+    path: str
+    cluster: int | None
+    width: int
+    height: int
+    thumbnail_url: str | None
+    metadata: dict[str, Any]
+    vector: list[float] | None = None
+
+
+class SearchAnswer(BaseModel):
+    """The answer to a search, best first."""
+
+    snapshot: str
+    mode: Literal["cached", "encoded", "vector"]
+    total: int
+    time_ms: float
+    results: list[SearchResult]
+
+
+class ImagesAnswer(BaseModel):
+    """A page of the collection."""
+
+    snapshot: str
+    total: int
+    images: list[ImageAnswer]
+
+
+class ClusterAnswer(BaseModel):
+    """One group: its size, and the picture that stands for it."""
+
+    label: int
+    size: int
+    medoid: ImageAnswer
+
+
+class ClustersAnswer(BaseModel):
+    """A page of the groups, largest first."""
+
+    snapshot: str
+    total: int
+    algorithm: str
+    rule: str
+    clusters: list[ClusterAnswer]
+
+
+class MemberAnswer(BaseModel):
+    """A picture of a group, and its score with the medoid."""
+
+    score: float
+    image: ImageAnswer
+
+
+class MembersAnswer(BaseModel):
+    """A page of one group: the medoid, then the others, closest to it first."""
+
+    snapshot: str
+    label: int
+    total: int
+    members: list[MemberAnswer]
+
+
+class ElbowPoint(BaseModel):
+    """Error within the groups, for one number of groups that was tried."""
+
+    n_clusters: int
+    wce: float
+
+
+class ClusteringAnswer(BaseModel):
+    """How the groups were found."""
+
+    n_clusters: int
+    algorithm: str
+    rule: str
+    elbow_clear: bool | None
+    loss: float
+    quality: dict[str, float | None]
+    wce_method: str | None
+    elbow: list[ElbowPoint]
+
+
+class CollectionAnswer(BaseModel):
+    """What the service answers from."""
+
+    snapshot: str
+    created: str
+    n_images: int
+    dim: int
+    top_k: int
+    encoder: dict[str, Any]
+    clustering: ClusteringAnswer | None
+    quality: dict[str, Any] | None
+
+
+AnyRequest = TypeVar("AnyRequest", bound=Request)
+
+
+def from_json(model: type[AnyRequest], body: bytes) -> AnyRequest:
+    """Read a JSON body; numbers must be numbers.
+
+    Raises
+    ------
+    MalformedBody
+        If it is no JSON.
+    InvalidRequest
+        If it does not fit.
+    """
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise MalformedBody(f"the body is not JSON: {error.errors()[0]['msg']}") from error
+        raise _invalid(error) from error
+
+
+def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> AnyRequest:
+    """Read form fields or a query string, where everything is text.
+
+    Raises
+    ------
+    InvalidRequest
+        If a field does not fit or comes twice.
+    """
+    twice = [(name, "is given more than once") for name, texts in fields.items() if len(texts) > 1]
+    if twice:
+        raise InvalidRequest(twice[:_MOST_DETAILS])
+    try:
+        return model.model_validate({name: texts[0] for name, texts in fields.items()})
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of a base64 text, with or without the head of a data: URL.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is no base64.
+    """
+    _, _, tail = text.partition(",") if text.startswith("data:") else ("", "", text)
+    try:
+        return base64.b64decode("".join(tail.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest([("image", f"is not base64: {error}")]) from error
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
+    found = error.errors(include_url=False, include_input=False)[:_MOST_DETAILS]
+    return InvalidRequest([(".".join(map(str, one["loc"])), _plain(one)) for one in found])
+
+
+def _plain(error: ErrorDetails) -> str:
+    """Say in plain words what pydantic found."""
+    if error["type"] == "extra_forbidden":
+        return "is not a field of this request"
+    if error["type"] == "missing":
+        return "is missing"
+    return error["msg"].removeprefix("Value error, ").removeprefix("Input ")

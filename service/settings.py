@@ -1,0 +1,154 @@
+"""Settings of the service: one table, read once from the environment.
+
+Nothing below `create_app` and gunicorn.conf.py reads the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from service.errors import SettingsError
+
+PREFIX = "LOOKALIKE_"
+_MOST_WORKERS = 4
+
+
+def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
+    def read(text: str) -> int | float:
+        value = kind(text)
+        if not least <= value < float("inf"):
+            raise ValueError(f"at least {least}")
+        return value
+
+    kind_name = "a whole number" if kind is int else "a number"
+    read.__doc__ = f"{kind_name}, {least} or more"
+    return read
+
+
+def _path(text: str) -> Path:
+    """A folder."""  # noqa: D401 - said to a user: "... must be a folder"
+    if not text:
+        raise ValueError("empty")
+    return Path(text)
+
+
+def _workers() -> int:
+    """Return how many processes suit this machine."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(n_cores, _MOST_WORKERS)
+
+
+def _setting(
+    default: Any, read: Callable[[str], Any], unit: str, help_: str, default_text: str | None = None
+) -> Any:
+    """Describe one line of the table."""
+    metadata = {"read": read, "unit": unit, "help": help_, "default_text": default_text}
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the service is asked for; `markdown_table` describes each field.
+
+    Every field is set by LOOKALIKE_ and its name in capitals, but `port`, which is set by PORT.
+    """
+
+    data: Path = _setting(Path("data"), _path, "folder", "What the indexer has made.")
+    images: Path | None = _setting(
+        None,
+        _path,
+        "folder",
+        "Where the original pictures lie now, if they have been moved since they were indexed.",
+        "as indexed",
+    )
+    max_body_bytes: int = _setting(
+        20 * 2**20, _number(int, 1024), "bytes", "Largest request body, and largest picture file."
+    )
+    max_pixels: int = _setting(
+        50_000_000, _number(int, 1), "pixels", "Largest picture, width times height."
+    )
+    workers: int = _setting(
+        _workers, _number(int, 1), "processes", "Worker processes.", "one a core, at most 4"
+    )
+    threads: int = _setting(4, _number(int, 1), "threads", "Requests at a time in each worker.")
+    encoder_threads: int = _setting(
+        1, _number(int, 1), "threads", "Threads that encode one picture."
+    )
+    search_threads: int = _setting(
+        1, _number(int, 1), "threads", "Threads of FAISS in each worker."
+    )
+    poll_s: float = _setting(
+        1.0, _number(float, 0.01), "seconds", "Time between two looks for a new snapshot."
+    )
+    demo_minutes: float = _setting(
+        3.0, _number(float, 0), "minutes", "Training time of `bin/demo`; the service ignores it."
+    )
+    port: int | None = _setting(
+        None,
+        _number(int, 1),
+        "port",
+        "Listen on this port of every address (0.0.0.0), as hosting platforms ask for it.",
+        "127.0.0.1:8000",
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from the environment (default: this process's).
+
+        Raises
+        ------
+        SettingsError
+            If a LOOKALIKE_ name is unknown or a value cannot be used; one sentence.
+        """
+        environ = os.environ if environ is None else environ
+        lines = {variable(line): line for line in dataclasses.fields(cls)}
+        _refuse_unknown(environ, list(lines))
+        given = {name: text for name, text in environ.items() if name in lines and text != ""}
+        return cls(**{lines[n].name: _read(lines[n], text) for n, text in given.items()})
+
+    @property
+    def bind(self) -> str:
+        """Address and port to listen on."""
+        return "127.0.0.1:8000" if self.port is None else f"0.0.0.0:{self.port}"
+
+
+def variable(line: dataclasses.Field[Any]) -> str:
+    """Return the environment variable that sets a field."""
+    return "PORT" if line.name == "port" else PREFIX + line.name.upper()
+
+
+def markdown_table() -> str:
+    """Return the settings as a table for docs/http-api.md."""
+    lines = ["| variable | default | unit | meaning |", "| --- | --- | --- | --- |"]
+    for line in dataclasses.fields(Settings):
+        default = line.metadata["default_text"] or line.default
+        unit, help_ = line.metadata["unit"], line.metadata["help"]
+        lines.append(f"| `{variable(line)}` | {default} | {unit} | {help_} |")
+    return "\n".join(lines) + "\n"
+
+
+def _read(line: dataclasses.Field[Any], text: str) -> Any:
+    try:
+        return line.metadata["read"](text)
+    except ValueError as error:
+        wanted = (line.metadata["read"].__doc__ or "").rstrip(".").lower()
+        raise SettingsError(f"{variable(line)} must be {wanted}, not {text!r}") from error
+
+
+def _refuse_unknown(environ: Mapping[str, str], known: list[str]) -> None:
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise SettingsError(
+                f"there is no setting {name}: did you mean {near}? "
+                "docs/http-api.md lists all of them"
+            )

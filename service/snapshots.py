@@ -1,0 +1,332 @@
+"""The live snapshot: opened, watched, and exchanged between two requests.
+
+A daemon thread reads CURRENT every second or so. A new snapshot is opened beside the old one and
+takes its place when it is whole; requests in flight end on the one that they began with, and the
+last of them closes it. A snapshot that cannot be used is named in /readyz and the old one goes on.
+docs/decisions/0031-snapshot-swap.md says why.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import CorruptSnapshot, IndexFailure
+from index.snapshot import DataFolder, Snapshot
+from models.errors import ModelMismatch, ModelsError
+from service.errors import NotReady
+
+log = logging.getLogger(__name__)
+
+ENCODER_FILE = "encoder.tflite"
+RETRY_S = 60.0  # until a snapshot that could not be used is tried again
+_MOST_TRIED = 3  # snapshots older than CURRENT that may stand in for it, CURRENT counted
+
+
+class EncodesPictures(Protocol):
+    """What the service needs of `models.encoder.Encoder`."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the encoder, as manifests write it."""
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (n, 256, 256, 3) uint8 pictures to (n, dim) float32 unit rows."""
+
+
+OpenEncoder = Callable[[Snapshot], EncodesPictures]
+
+
+@dataclass
+class Live:
+    """A snapshot in use, and the encoder that made its vectors."""
+
+    snapshot: Snapshot
+    encoder: EncodesPictures
+    users: int = 0
+    retired: bool = False
+    checked: bool = False
+    _folder: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return self.snapshot.id
+
+    def check_large_files(self) -> None:
+        """Compare the large files with the manifest, unless another process answers for them.
+
+        Whoever checks keeps a lock for as long as the snapshot proves good and is open. So the
+        other workers need no message: while it is held there is nothing to fear, and once it is
+        free the next one checks for itself. Nothing is written, so the disk may be read-only.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If one has changed.
+        """
+        if self._folder is None:
+            self._folder = os.open(self.snapshot.folder, os.O_RDONLY)
+        if _locked(self._folder):
+            self.snapshot.check_large_files()
+            self.checked = True
+
+    def close(self) -> None:
+        """Close the snapshot; nobody may be using it."""
+        if self._folder is not None:
+            os.close(self._folder)
+        self.snapshot.close()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a snapshot is not used.
+
+    Attributes
+    ----------
+    snapshot_id : str
+    message : str
+    until_s : float
+        `time.monotonic()` from which on it is tried again.
+    """
+
+    snapshot_id: str
+    message: str
+    until_s: float = field(repr=False)
+
+
+def open_encoder(n_threads: int) -> OpenEncoder:
+    """Return a function that opens a snapshot's own encoder with LiteRT.
+
+    Parameters
+    ----------
+    n_threads : int
+        Threads that work on one picture.
+    """
+    from models.encoder import Encoder  # LiteRT is only loaded where it is used
+
+    def open_(snapshot: Snapshot) -> EncodesPictures:
+        path = snapshot.file(ENCODER_FILE)
+        if path is None:
+            raise CorruptSnapshot(f"snapshot {snapshot.id} has no {ENCODER_FILE}: build again")
+        return Encoder.open(path, n_threads=n_threads)
+
+    return open_
+
+
+class SnapshotHolder:
+    """Hold the live snapshot of a data folder; safe for any number of threads.
+
+    Parameters
+    ----------
+    data : DataFolder
+    open_encoder : callable
+        Opens the encoder that belongs to a snapshot.
+    poll_s : float
+        Seconds between two looks at CURRENT.
+    """
+
+    def __init__(self, data: DataFolder, open_encoder: OpenEncoder, poll_s: float = 1.0) -> None:
+        self._data = data
+        self._open_encoder = open_encoder
+        self._poll_s = poll_s
+        self._lock = threading.Lock()  # guards _live, its counts, and _problems
+        self._looking = threading.Lock()  # one look at a time
+        self._live: Live | None = None
+        self._problems: dict[str, Problem] = {}
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Open the current snapshot, if there is one, and begin to watch for the next."""
+        self._look_or_log()
+        for work in (self._watch, self._keep_checking):
+            thread = threading.Thread(target=work, name=f"snapshots{work.__name__}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End the watch; the last user closes what is open."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+        self._exchange(None)
+
+    @contextmanager
+    def use(self) -> Iterator[Live]:
+        """Give the live snapshot, which stays open until the end of the block.
+
+        Raises
+        ------
+        NotReady
+            If there is none.
+        """
+        live = self._take()
+        try:
+            yield live
+        finally:
+            self._give_back(live)
+
+    def problem(self) -> Problem | None:
+        """Return why the snapshot that CURRENT names is not the live one, or None."""
+        wanted = self._data.current_id()
+        with self._lock:
+            return None if wanted is None else self._problems.get(wanted)
+
+    def look(self) -> None:
+        """Open the snapshot that should be live now, unless it is already."""
+        with self._looking:
+            wanted = self._data.current_id()
+            if wanted is not None and not self._is_live(wanted):
+                self._open_first(self._stand_ins(wanted))
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._poll_s):
+            self._look_or_log()
+
+    def _look_or_log(self) -> None:
+        try:
+            self.look()
+        except (OSError, UnicodeDecodeError):  # the old snapshot, if any, goes on
+            log.exception("the data folder %s cannot be read", self._data.root)
+
+    def _take(self) -> Live:
+        with self._lock:
+            if self._live is None:
+                raise NotReady(self._why_not_ready())
+            self._live.users += 1
+            return self._live
+
+    def _give_back(self, live: Live) -> None:
+        with self._lock:
+            live.users -= 1
+            last = live.retired and live.users == 0
+        if last:
+            live.close()
+
+    def _exchange(self, new: Live | None) -> None:
+        with self._lock:
+            old, self._live = self._live, new
+            if old is not None:
+                old.retired = True
+            idle = old is not None and old.users == 0
+        if old is not None and idle:
+            old.close()
+
+    def _is_live(self, snapshot_id: str) -> bool:
+        with self._lock:
+            return self._live is not None and self._live.id == snapshot_id
+
+    def _stand_ins(self, wanted: str) -> list[str]:
+        """Return the wanted snapshot, then those before it, newest first."""
+        older = [snapshot_id for snapshot_id in self._data.ids() if snapshot_id < wanted]
+        return [wanted, *reversed(older)][:_MOST_TRIED]
+
+    def _open_first(self, ids: list[str]) -> None:
+        """Make the first of some snapshots live that can be used, or that already is."""
+        for snapshot_id in ids:
+            if self._is_live(snapshot_id):
+                return
+            if self._may_be_tried(snapshot_id) and self._open(snapshot_id):
+                return
+
+    def _may_be_tried(self, snapshot_id: str) -> bool:
+        with self._lock:
+            problem = self._problems.get(snapshot_id)
+        return problem is None or time.monotonic() >= problem.until_s
+
+    def _open(self, snapshot_id: str) -> bool:
+        started = time.perf_counter()
+        try:
+            live = self._opened(snapshot_id)
+        except (IndexFailure, ModelsError, OSError) as error:
+            self._reject(snapshot_id, str(error))
+            return False
+        with self._lock:
+            self._problems.pop(snapshot_id, None)
+        self._exchange(live)
+        n_images, seconds = len(live.snapshot), time.perf_counter() - started
+        log.info("snapshot %s: %d images, opened in %.3f s", snapshot_id, n_images, seconds)
+        return True
+
+    def _opened(self, snapshot_id: str) -> Live:
+        snapshot = self._data.open(snapshot_id)
+        try:
+            encoder = self._open_encoder(snapshot)
+            _check_belongs(snapshot, encoder)
+        except BaseException:
+            snapshot.close()
+            raise
+        return Live(snapshot, encoder)
+
+    def _reject(self, snapshot_id: str, message: str) -> None:
+        log.error("snapshot %s cannot be used: %s", snapshot_id, message)
+        problem = Problem(snapshot_id, message, time.monotonic() + RETRY_S)
+        with self._lock:
+            self._problems[snapshot_id] = problem
+
+    def _keep_checking(self) -> None:
+        while not self._stopped.is_set():
+            self._check()
+            self._stopped.wait(self._poll_s)
+
+    def _check(self) -> None:
+        try:
+            with self.use() as live:
+                if not live.checked:
+                    self._check_or_leave(live)
+        except NotReady:
+            pass  # nothing to check
+
+    def _check_or_leave(self, live: Live) -> None:
+        try:
+            live.check_large_files()
+        except (CorruptSnapshot, OSError) as error:
+            self._leave(live, str(error))
+
+    def _leave(self, live: Live, message: str) -> None:
+        """Go back to the snapshot before; without one, answer nothing rather than nonsense."""
+        with self._looking:
+            self._reject(live.id, message)
+            if self._is_live(live.id):
+                self._exchange(None)
+        self._look_or_log()
+
+    def _why_not_ready(self) -> str:
+        if self._problems:
+            problem = next(reversed(self._problems.values()))
+            return f"snapshot {problem.snapshot_id} cannot be used: {problem.message}"
+        return "no pictures have been indexed yet: run `bin/lookalike build IMAGES` on the server"
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: then every worker checks
+        return True
+    return True
+
+
+def _check_belongs(snapshot: Snapshot, encoder: EncodesPictures) -> None:
+    if encoder.fingerprint != snapshot.manifest.encoder or encoder.dim != snapshot.manifest.dim:
+        raise ModelMismatch(
+            f"the vectors of snapshot {snapshot.id} were made by encoder "
+            f"{snapshot.manifest.encoder} ({snapshot.manifest.dim} numbers), but its file is "
+            f"{encoder.fingerprint} ({encoder.dim} numbers): build again"
+        )

@@ -1,0 +1,59 @@
+"""Requests whose uploads stay in memory, bounded and checked."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+from werkzeug.formparser import FormDataParser
+
+from service.errors import InvalidRequest, MalformedBody
+
+MAX_FIELD_BYTES = 1 << 20  # text fields of one form; the hidden picture of a page needs 0.3 MB
+MAX_FIELDS = 20
+
+
+class StrictParser(FormDataParser):
+    """Parse forms, and say so when one cannot be parsed."""
+
+    def parse(self, *args: Any, **options: Any) -> Any:
+        """Parse a body; see `FormDataParser.parse`."""
+        self.silent = False  # else a broken body would look like an empty form
+        try:
+            return super().parse(*args, **options)
+        except ValueError as error:
+            raise MalformedBody(f"the form cannot be parsed: {error}") from error
+
+
+class InMemoryRequest(Request):
+    """A request that never writes what was uploaded to the disk."""
+
+    form_data_parser_class = StrictParser
+
+    def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
+        """Collect an uploaded file in memory; `MAX_CONTENT_LENGTH` bounds it.
+
+        Werkzeug's own way is a temporary file from 500 kB on.
+        """
+        return io.BytesIO()
+
+
+def uploaded_file(request: Request, name: str) -> bytes:
+    """Return the bytes of the one file of a form.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none, more than one, or one of another name.
+    """
+    files = request.files
+    strays = [(other, "is not a file of this request") for other in files if other != name]
+    if strays:
+        raise InvalidRequest(strays)
+    given: list[FileStorage] = files.getlist(name)
+    if len(given) != 1:
+        why = "is missing: send the picture as a file" if not given else "is given more than once"
+        raise InvalidRequest([(name, why)])
+    return given[0].read()
