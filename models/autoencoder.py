@@ -7,12 +7,15 @@ a picture from an encoding.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from models.quiet import quiet_stderr
 
 # Before TensorFlow is imported: its remarks about CPU and GPU mean nothing to a user here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras  # noqa: E402 (see above)
-from keras import layers  # noqa: E402
+with quiet_stderr():
+    import keras
+    from keras import layers
 
 L2_STRENGTH = 1e-6
 
@@ -26,7 +29,8 @@ class Architecture:
     build : callable
         Makes the autoencoder, a `keras.Model` with layers named `encoder` and `decoder`.
     loss : callable
-        `loss(pictures, reconstructions)` -> scalar tensor; both (b, side, side, 3) in 0..1.
+        `loss(autoencoder, pictures)` -> scalar tensor; pictures are (b, side, side, 3) in 0..1.
+        The regularisers are added to it for training.
     input_side_px : int
         Side of the square that it takes.
     learning_rate : float
@@ -34,7 +38,7 @@ class Architecture:
     """
 
     build: Callable[[], keras.Model]
-    loss: Callable[..., object]
+    loss: Callable[[keras.Model, Any], Any]
     input_side_px: int
     learning_rate: float
 
@@ -50,6 +54,24 @@ def build_classic() -> keras.Model:
     encoder, decoder = _classic_encoder(), _classic_decoder()
     pictures = keras.Input((256, 256, 3), name="pictures")
     return keras.Model(pictures, decoder(encoder(pictures)), name="autoencoder")
+
+
+def reconstruction_loss(autoencoder: keras.Model, pictures: Any) -> Any:
+    """Return the mean binary cross-entropy between pictures and what is painted of them.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+    pictures : tensor of shape (b, side, side, 3), float32
+        0..1.
+
+    Returns
+    -------
+    scalar tensor, float32
+        Nats a number. Never 0: its least value is the entropy of the pictures' shares.
+    """
+    painted = autoencoder(pictures)  # (b, side, side, 3)
+    return keras.ops.mean(keras.losses.binary_crossentropy(pictures, painted))
 
 
 def _classic_encoder() -> keras.Model:
@@ -94,7 +116,7 @@ def _double(name: str) -> layers.UpSampling2D:
 ARCHITECTURES: dict[str, Architecture] = {
     "classic": Architecture(
         build=build_classic,
-        loss=keras.losses.BinaryCrossentropy(),
+        loss=reconstruction_loss,
         input_side_px=256,
         learning_rate=1e-3,
     ),

@@ -106,8 +106,8 @@ class Decoder:
         """
         if encodings.ndim != 2 or encodings.shape[1] != self.info.dim:
             raise ModelMismatch(
-                f"encodings have shape {encodings.shape}, the decoder expects (n, {self.info.dim}); "
-                "use the encoder that it was trained with"
+                f"encodings have shape {encodings.shape}, the decoder expects "
+                f"(n, {self.info.dim}); use the encoder that it was trained with"
             )
         side = self.info.output_side_px
         images = np.empty((len(encodings), side, side, 3), np.uint8)  # (n, side, side, 3)

@@ -1,4 +1,4 @@
-"""What encoder and decoder share: a checked model file, run in batches, one interpreter a thread."""
+"""What encoder and decoder share: a checked file, run in batches, one interpreter a thread."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from models.errors import ModelMismatch
+from models.quiet import quiet_stderr
 
 # Pictures a run. The interpreter keeps its working memory (4.2 MB a picture for the classic
 # encoder) once for each thread, and larger batches are not faster.
@@ -119,7 +120,10 @@ def write_fields(path: Path, fields: dict[str, Any]) -> None:
 
 def _interpreter(content: bytes, n_threads: int) -> Interpreter:
     try:
-        return Interpreter(model_content=content, num_threads=n_threads)
+        with quiet_stderr():
+            interpreter = Interpreter(model_content=content, num_threads=n_threads)
+            interpreter.allocate_tensors()
+        return interpreter
     except (ValueError, RuntimeError) as error:
         raise ModelMismatch(f"the model file is no tflite model ({error}); export again") from error
 

@@ -123,8 +123,8 @@ def read_picture(data: bytes, limits: Limits | None = None) -> Picture:
     UnknownFormat, UndecodableImage, ImageTooLarge
         All of them `PictureError`; nothing else is raised for any bytes.
     """
-    image, format_ = _decode(data, limits or Limits())
-    return Picture(to_pixels(image), image.width, image.height, format_)
+    upright, format_ = _decode(data, limits or Limits())
+    return Picture(to_pixels(upright), upright.width, upright.height, format_)
 
 
 def decode(data: bytes, limits: Limits | None = None) -> Image.Image:

@@ -1,0 +1,131 @@
+"""Which pictures come in which training step, and reading them ahead. No TensorFlow."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.preprocess import shrink
+
+MAX_VALIDATION_IMAGES = 1024
+N_AHEAD = 3
+
+
+class ImageSource(Protocol):
+    """A collection's pictures, read when they are needed. `read` is called from other threads."""
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        ...
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the pictures at these rows, (len(rows), 256, 256, 3) uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows to train on and those to validate with.
+
+    Attributes
+    ----------
+    training, validation : ndarray of int64
+        Without a row in common, unless there are too few pictures to set some aside.
+    """
+
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+    @property
+    def is_shared(self) -> bool:
+        """Say that validation uses training pictures."""
+        return bool(np.isin(self.validation, self.training).any())
+
+
+def split_rows(n_images: int, share: float, seed: int) -> Split:
+    """Set a share of the rows aside for validation, chosen by the seed.
+
+    Parameters
+    ----------
+    n_images : int
+        At least 1.
+    share : float
+        0 <= share < 1. If it amounts to no picture, validation uses the training pictures.
+    seed : int
+
+    Returns
+    -------
+    Split
+        At most 1024 validation rows, enough for the mean loss, so that validating takes no longer
+        for a large collection; what is set aside beyond them is not trained on either.
+    """
+    order = np.random.default_rng([seed, 0]).permutation(n_images)
+    n_aside = round(n_images * share)
+    aside, training = order[:n_aside], order[n_aside:]
+    validation = aside if n_aside else training
+    return Split(training, validation[:MAX_VALIDATION_IMAGES])
+
+
+def batch_rows(
+    training: NDArray[np.int64], batch_size: int, seed: int, step: int
+) -> NDArray[np.int64]:
+    """Return the rows of one training step: a pure function, so a run can be resumed anywhere.
+
+    Batches are cut from an endless row of passes over the pictures, each pass in an order of its
+    own, so that every batch is full and every picture comes once a pass.
+
+    Parameters
+    ----------
+    training : ndarray of int64
+    batch_size, seed : int
+    step : int
+        From 0.
+
+    Returns
+    -------
+    ndarray of shape (batch_size,), int64
+    """
+    places = np.arange(step * batch_size, (step + 1) * batch_size)
+    passes = places // len(training)
+    rows = np.empty(batch_size, np.int64)
+    for number in np.unique(passes):
+        order = _order_of_pass(len(training), seed, int(number))
+        chosen = passes == number
+        rows[chosen] = training[order[places[chosen] % len(training)]]
+    return rows
+
+
+@lru_cache(maxsize=2)  # a pass is many steps
+def _order_of_pass(n_rows: int, seed: int, number: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 1, number]).permutation(n_rows)
+
+
+def read_ahead(
+    images: ImageSource, batches: Iterable[NDArray[np.int64]], side_px: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield pictures in 0..1, (b, side_px, side_px, 3), read by a thread a few batches ahead.
+
+    However large the collection is, at most N_AHEAD batches wait in memory.
+    """
+    waiting: deque[Future[NDArray[np.float32]]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        try:
+            for rows in batches:
+                waiting.append(reader.submit(read_scaled, images, rows, side_px))
+                if len(waiting) >= N_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_scaled(images: ImageSource, rows: NDArray[np.int64], side_px: int) -> NDArray[np.float32]:
+    """Return pictures in 0..1, (len(rows), side_px, side_px, 3)."""
+    return shrink(images.read(rows), side_px) / np.float32(255)

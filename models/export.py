@@ -1,0 +1,104 @@
+"""Turn a trained autoencoder into the files that a snapshot holds."""
+
+import hashlib
+import io
+import json
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.autoencoder import ARCHITECTURES
+from models.decoder import DecoderInfo
+from models.encoder import EncoderInfo
+from models.quiet import quiet_stderr
+from models.training import TrainingResult, TrainingSettings
+
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
+
+FINGERPRINT_LENGTH = 16
+_LIBRARIES = ("tensorflow", "keras", "numpy")
+
+
+def export_autoencoder(
+    result: TrainingResult, settings: TrainingSettings, out: Path
+) -> EncoderInfo:
+    """Write encoder and decoder as tflite with their .json, the whole as .keras, and the history.
+
+    Parameters
+    ----------
+    result : TrainingResult
+    settings : TrainingSettings
+        That `result` was trained with.
+    out : Path
+        Existing folder; gets encoder.tflite, encoder.json, decoder.tflite, decoder.json,
+        autoencoder.keras and history.json.
+
+    Returns
+    -------
+    EncoderInfo
+        As written to encoder.json.
+    """
+    encoder_info = _export_encoder(result, settings, out)
+    _export_decoder(result, encoder_info, out)
+    result.autoencoder.save(out / "autoencoder.keras")
+    (out / "history.json").write_text(
+        json.dumps(_history(result, settings), indent=1) + "\n", encoding="utf-8"
+    )
+    return encoder_info
+
+
+def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Path) -> EncoderInfo:
+    encoder = result.autoencoder.get_layer("encoder")
+    code_shape = tuple(int(side) for side in encoder.output.shape[1:])
+    dim = int(np.prod(code_shape))
+    flat = keras.layers.Reshape((dim,))(encoder.output)  # (b, dim)
+    sha256 = _write_tflite(keras.Model(encoder.input, flat), out / "encoder.tflite")
+    info = EncoderInfo(
+        architecture=settings.architecture,
+        input_side_px=ARCHITECTURES[settings.architecture].input_side_px,
+        input_scale=1 / 255,
+        dim=dim,
+        code_shape=code_shape,
+        fingerprint=sha256[:FINGERPRINT_LENGTH],
+        sha256=sha256,
+        n_steps=result.n_steps,
+        seed=settings.seed,
+        created_by={name: version(name) for name in _LIBRARIES},
+    )
+    info.save(out / "encoder.json")
+    return info
+
+
+def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> None:
+    decoder = result.autoencoder.get_layer("decoder")
+    encodings = keras.Input((encoder.dim,), name="encodings")
+    painted = decoder(keras.layers.Reshape(encoder.code_shape)(encodings))  # (b, side, side, 3)
+    sha256 = _write_tflite(keras.Model(encodings, painted), out / "decoder.tflite")
+    DecoderInfo(
+        encoder_fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        output_side_px=int(painted.shape[1]),
+        encoding_norm=result.encoding_norm,
+        sha256=sha256,
+    ).save(out / "decoder.json")
+
+
+def _write_tflite(model: keras.Model, path: Path) -> str:
+    """Convert, with a free number of rows, and return the file's SHA-256."""
+    # The converter lists every endpoint, on stdout, where results go.
+    with quiet_stderr(), redirect_stdout(io.StringIO()):
+        content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _history(result: TrainingResult, settings: TrainingSettings) -> dict[str, Any]:
+    names = ("n_steps", "best_step", "seconds", "stopped_by", "n_training", "n_validation")
+    facts = {name: getattr(result, name) for name in (*names, "is_validation_shared")}
+    return {"settings": asdict(settings), **facts, "epochs": result.history}

@@ -1,0 +1,514 @@
+"""Train an autoencoder: so many minutes, epochs or steps, resumed after any interruption.
+
+Everything that a step does follows from the seed and the step's number, so the weights after
+N steps are the same whether the run was interrupted or not. Minutes are turned into a number
+of steps once, at the start, and from then on only steps count.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from models.autoencoder import ARCHITECTURES
+from models.batches import (
+    ImageSource,
+    batch_rows,
+    read_ahead,
+    read_scaled,
+    split_rows,
+)
+from models.checkpoint import TrainingState, load_state, save_state
+from models.errors import EncodingCollapse, TooFewImages, TrainingDiverged
+from models.quiet import quiet_stderr
+from models.rank import collapse_reason
+
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
+
+Progress = Callable[..., Any]
+OnEpoch = Callable[[dict[str, Any]], None]
+QUIET: Progress = partial(tqdm, disable=True)
+
+MAX_EPOCHS = 50
+# An epoch of a small collection is a moment; validating and reporting each would take longer
+# than training. So several are taken together, and 50 of these are the most that is trained.
+MIN_STEPS_A_ROUND = 50
+# ... and an epoch of a large one is longer than anyone waits for news.
+MAX_STEPS_A_ROUND = 500
+N_WARM_UP_STEPS = 2  # the first ones also build the graph
+N_TIMED_STEPS = 5
+TIMED_SHARE = 0.03  # of the minutes, at most 5 s
+OVERRUN = 1.1  # stop anyway when a machine that has become slow takes this much longer
+CHECKPOINT_S = 45.0
+N_COLLAPSE_SAMPLE = 256
+SMALL_SIDE_PX = 16  # of the pictures that encodings are compared with
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Attributes
+    ----------
+    architecture : str
+        Name in `models.autoencoder.ARCHITECTURES`.
+    seed : int
+        Of the first weights, the split and the order of pictures.
+    minutes : float or None
+        Time for training and validation together, on this machine.
+    epochs : int or None
+        Passes over the training pictures. None: at most 50 (or 2,500 steps if that is more).
+    steps : int or None
+        Batches. If given, minutes and epochs are not minded: it repeats an earlier run exactly.
+    batch_size : int
+    validation_share : float
+        Of the pictures, never trained on.
+    patience : int
+        Stop after so many validations in a row without a smaller loss.
+    """
+
+    architecture: str = "classic"
+    seed: int = 0
+    minutes: float | None = 30.0
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 32
+    validation_share: float = 0.2
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training gave.
+
+    Attributes
+    ----------
+    autoencoder : keras.Model
+        With the weights of the validation with the smallest loss.
+    history : list of dict
+        One for each validation: epoch (passes so far), step, loss (mean of training since the
+        last one), val_loss, pictures_per_s, seconds.
+    n_steps : int
+        `TrainingSettings(steps=n_steps)` repeats this run exactly.
+    best_step : int
+        When the weights were as they are in `autoencoder`.
+    seconds : float
+        Over all interruptions.
+    stopped_by : str
+        "minutes", "epochs", "steps" or "val_loss".
+    n_training, n_validation : int
+        Pictures.
+    is_validation_shared : bool
+        There were too few pictures to set some aside: `val_loss` is of training pictures.
+    encoding_norm : float
+        Median length of an encoding.
+    """
+
+    autoencoder: keras.Model
+    history: list[dict[str, Any]]
+    n_steps: int
+    best_step: int
+    seconds: float
+    stopped_by: str
+    n_training: int
+    n_validation: int
+    is_validation_shared: bool
+    encoding_norm: float
+
+
+def train(
+    images: ImageSource,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: Progress = QUIET,
+    on_epoch: OnEpoch | None = None,
+) -> TrainingResult:
+    """Train an autoencoder, or finish an interrupted training, or return a finished one.
+
+    Parameters
+    ----------
+    images : ImageSource
+        Read a few batches ahead by one other thread; not held in memory.
+    settings : TrainingSettings
+    folder : Path
+        For the checkpoint: after each validation, at least once a minute, and when interrupted.
+        One of other settings or pictures is replaced.
+    progress : callable, optional
+        As tqdm.
+    on_epoch : callable, optional
+        Gets each new entry of the history.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    TooFewImages
+        If there is no picture.
+    TrainingDiverged
+        If the loss is no longer finite. The checkpoint stays as it was before.
+    EncodingCollapse
+        If different pictures get (nearly) equal encodings.
+    TrainingError
+        If the checkpoint cannot be read.
+    KeyboardInterrupt
+        Goes on upwards after a checkpoint was written.
+
+    Notes
+    -----
+    Seeds Python's, NumPy's and TensorFlow's global generators. Loss: binary cross-entropy, by
+    Adam (Kingma and Ba 2015).
+    """
+    if len(images) < 1:
+        raise TooFewImages("there is no picture to train on; name a folder with pictures")
+    run = _Run(images, settings, folder, progress, on_epoch)
+    run.resume()
+    if run.state.stopped_by is None:
+        run.go()
+    return run.result()
+
+
+class _Network:
+    """The network with its optimizer: steps, losses and encodings of batches."""
+
+    def __init__(self, architecture: str, seed: int) -> None:
+        keras.utils.set_random_seed(seed)
+        self._plan = ARCHITECTURES[architecture]
+        self.side_px = self._plan.input_side_px
+        self.autoencoder = self._plan.build()
+        self._encoder = self.autoencoder.get_layer("encoder")
+        self.optimizer = keras.optimizers.Adam(self._plan.learning_rate)
+        self.optimizer.build(self.autoencoder.trainable_variables)
+        batch = tf.TensorSpec((None, self.side_px, self.side_px, 3), tf.float32)
+        self.learn = tf.function(self._learn, input_signature=[batch])
+        self.validate = tf.function(self._validate, input_signature=[batch])
+        self.encode = tf.function(self._encode, input_signature=[batch])
+
+    @property
+    def step(self) -> int:
+        # The optimizer counts inside the step itself, so an interrupt cannot come between.
+        return int(self.optimizer.iterations.numpy())
+
+    def _learn(self, pictures: Any) -> Any:
+        variables = self.autoencoder.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = self._plan.loss(self.autoencoder, pictures)
+            total = tf.add_n([loss, *self.autoencoder.losses])
+        self.optimizer.apply_gradients(zip(tape.gradient(total, variables), variables, strict=True))
+        return loss
+
+    def _validate(self, pictures: Any) -> Any:
+        return self._plan.loss(self.autoencoder, pictures)
+
+    def _encode(self, pictures: Any) -> Any:
+        encodings = self._encoder(pictures)  # (b, height, width, channels)
+        return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, dim)
+
+
+class _Run:
+    """One training: network, state, clock."""
+
+    def __init__(
+        self,
+        images: ImageSource,
+        settings: TrainingSettings,
+        folder: Path,
+        progress: Progress,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        self.images, self.settings, self.folder = images, settings, folder
+        self.progress, self.on_epoch = progress, on_epoch
+        self.split = split_rows(len(images), settings.validation_share, settings.seed)
+        self.batch_size = min(settings.batch_size, len(self.split.training))
+        self.network = _Network(settings.architecture, settings.seed)
+        self.state = TrainingState(_identity(images, settings))
+        self.clock = _Clock(0.0)
+        self.durations: list[float] = []
+
+    # ---------------------------------------------------------------- the whole
+
+    def resume(self) -> None:
+        """Take over the checkpoint, if there is one of the same training."""
+        state = load_state(self.folder)
+        if state is not None and state.identity == self.state.identity:
+            self.state = state
+            self.network.autoencoder.set_weights(state.weights)
+            for variable, value in zip(
+                self.network.optimizer.variables, state.optimizer, strict=True
+            ):
+                variable.assign(value)
+        self.clock = _Clock(self.state.seconds)
+
+    def go(self) -> None:
+        """Train to the end; whatever ends it, the checkpoint holds the last whole step."""
+        try:
+            if self.state.n_steps is None:
+                self._time_first_steps()
+            self._run_all()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+
+    def result(self) -> TrainingResult:
+        """Return the finished training."""
+        state = self.state
+        assert state.stopped_by is not None
+        self.network.autoencoder.set_weights(state.best_weights)
+        return TrainingResult(
+            autoencoder=self.network.autoencoder,
+            history=state.history,
+            n_steps=state.step,
+            best_step=state.best_step,
+            seconds=state.seconds,
+            stopped_by=state.stopped_by,
+            n_training=len(self.split.training),
+            n_validation=len(self.split.validation),
+            is_validation_shared=self.split.is_shared,
+            encoding_norm=state.encoding_norm,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.state.step = self.network.step
+        self.state.weights = self.network.autoencoder.get_weights()
+        self.state.optimizer = [value.numpy() for value in self.network.optimizer.variables]
+        self.state.seconds = self.clock.seconds()
+        save_state(self.state, self.folder)
+        self.clock.saved()
+
+    # ---------------------------------------------------------------- how long
+
+    @property
+    def steps_a_pass(self) -> int:
+        return -(-len(self.split.training) // self.batch_size)
+
+    @property
+    def steps_a_round(self) -> int:
+        """Steps between two validations: whole passes where possible."""
+        n_passes = -(-MIN_STEPS_A_ROUND // self.steps_a_pass)
+        return min(n_passes * self.steps_a_pass, MAX_STEPS_A_ROUND)
+
+    def _longest(self) -> int:
+        """Return the number of steps that settings allow, apart from minutes."""
+        if self.settings.steps is not None:
+            return self.settings.steps
+        if self.settings.epochs is not None:
+            return self.settings.epochs * self.steps_a_pass
+        return MAX_EPOCHS * max(self.steps_a_pass, MIN_STEPS_A_ROUND)
+
+    def _time_first_steps(self) -> None:
+        """Turn minutes into steps, once."""
+        longest, budget_s = self._longest(), self._budget_s()
+        if budget_s is None:
+            self.state.n_steps = longest
+            return
+        with self.progress(desc="training: timing the first steps", unit="step") as bar:
+            for _ in self._steps(longest):
+                bar.update(1)
+                if self._is_timed(budget_s):
+                    break
+            n_more = self._affordable_steps(budget_s)
+        self.state.n_steps = min(longest, self.network.step + n_more)
+        self.save()
+
+    def _budget_s(self) -> float | None:
+        if self.settings.steps is not None or self.settings.minutes is None:
+            return None
+        return 60 * self.settings.minutes
+
+    def _is_timed(self, budget_s: float) -> bool:
+        if self.network.step >= MIN_STEPS_A_ROUND - 1:  # the next step may need a validation
+            return True
+        timed = self.durations[N_WARM_UP_STEPS:]
+        return len(timed) >= N_TIMED_STEPS and sum(timed) >= min(5.0, TIMED_SHARE * budget_s)
+
+    def _affordable_steps(self, budget_s: float) -> int:
+        """Return how many more steps, with their validations, the rest of the time is good for."""
+        timed = self.durations[N_WARM_UP_STEPS:]
+        if not timed:  # the settings allow no more than the warm-up
+            return 0
+        validation_s = self._time_validation()
+        left_s = budget_s - self.clock.seconds() - validation_s
+        step_s = float(np.mean(timed)) + validation_s / self.steps_a_round
+        return max(0, int(left_s / step_s))
+
+    def _time_validation(self) -> float:
+        """Return the seconds of one validation, from its second batch (the first builds graphs)."""
+        rows = self.split.validation[: self.batch_size]
+        for _ in range(2):
+            start = time.perf_counter()
+            pictures = read_scaled(self.images, rows, self.network.side_px)
+            float(self.network.validate(pictures))
+            self.network.encode(pictures).numpy()
+        return (time.perf_counter() - start) * len(self.split.validation) / len(rows)
+
+    # ---------------------------------------------------------------- steps
+
+    def _run_all(self) -> None:
+        assert self.state.n_steps is not None
+        with self.progress(total=self.state.n_steps, desc="training", unit="step") as bar:
+            bar.update(self.network.step)
+            self._validate_if_due(bar)  # an interrupt may have come just before it
+            if self.state.stopped_by is not None:
+                return
+            for _ in self._steps(self.state.n_steps):
+                bar.update(1)
+                self._mind_the_clock()
+                self._validate_if_due(bar)
+                if self.state.stopped_by is not None:
+                    return
+                if self.clock.is_checkpoint_due():
+                    self.save()
+
+    def _steps(self, n_steps: int) -> Iterator[int]:
+        """Do the steps up to n_steps and yield after each."""
+        rows = (
+            batch_rows(self.split.training, self.batch_size, self.settings.seed, step)
+            for step in range(self.network.step, n_steps)
+        )
+        start = time.perf_counter()
+        for pictures in read_ahead(self.images, rows, self.network.side_px):
+            self._learn(pictures)
+            self.durations.append(time.perf_counter() - start)
+            yield self.network.step
+            start = time.perf_counter()
+
+    def _learn(self, pictures: NDArray[np.float32]) -> None:
+        loss = float(self.network.learn(pictures))
+        if not np.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} after {self.network.step} steps; try another --seed, and see "
+                "whether the pictures are what you expect"
+            )
+        self.state.loss_sum += loss
+        self.state.n_losses += 1
+
+    def _mind_the_clock(self) -> None:
+        budget_s = self._budget_s()
+        if budget_s is not None and self.clock.seconds() > OVERRUN * budget_s:
+            self.state.n_steps = self.network.step
+
+    # ---------------------------------------------------------------- validation
+
+    def _validate_if_due(self, bar: Any) -> None:
+        step = self.network.step
+        at_end = step >= (self.state.n_steps or 0)
+        if self.state.validated_step == step and not at_end:
+            return
+        if step % self.steps_a_round and not at_end:
+            return
+        entry = self._validated()
+        bar.set_postfix_str(_summary(entry))
+        self._judge(entry["val_loss"], at_end)
+        self.save()
+        if self.on_epoch is not None:
+            self.on_epoch(entry)
+
+    def _validated(self) -> dict[str, Any]:
+        """Validate, add to the history, and start anew to sum up losses."""
+        state, step = self.state, self.network.step
+        n_losses = max(state.n_losses, 1)
+        training_s = max(sum(self.durations[-n_losses:]), 1e-9)
+        n_timed = min(n_losses, len(self.durations))
+        loss = state.loss_sum / n_losses
+        val_loss = self._validation_loss()
+        state.loss_sum, state.n_losses, state.validated_step = 0.0, 0, step
+        self.durations.clear()
+        entry = {
+            "epoch": round(step / self.steps_a_pass, 2),
+            "step": step,
+            "loss": loss,
+            "val_loss": val_loss,
+            "pictures_per_s": round(n_timed * self.batch_size / training_s, 1),
+            "seconds": round(self.clock.seconds(), 1),
+        }
+        state.history.append(entry)
+        return entry
+
+    def _validation_loss(self) -> float:
+        """Return the mean loss; on the way, see whether encodings still differ."""
+        rows = self.split.validation
+        cuts = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        losses: list[float] = []
+        sample: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        for pictures in read_ahead(self.images, cuts, self.network.side_px):
+            losses.append(float(self.network.validate(pictures)))
+            if len(sample) * self.batch_size < N_COLLAPSE_SAMPLE:
+                sample.append((self.network.encode(pictures).numpy(), _small(pictures)))
+        self._check_encodings(*(np.concatenate(parts) for parts in zip(*sample, strict=True)))
+        return float(np.average(losses, weights=[len(cut) for cut in cuts]))
+
+    def _check_encodings(self, encodings: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
+        reason = collapse_reason(encodings, pixels)
+        if reason is not None:
+            raise EncodingCollapse(
+                f"after {self.network.step} steps all pictures get nearly the same encoding: "
+                f"{reason}; try another --seed"
+            )
+        self.state.encoding_norm = float(np.median(np.linalg.norm(encodings, axis=1)))
+
+    def _judge(self, val_loss: float, at_end: bool) -> None:
+        """Keep the best weights; say whether and why training is over."""
+        state = self.state
+        if val_loss < state.best_loss:
+            state.best_loss, state.best_step = val_loss, self.network.step
+            state.best_weights = self.network.autoencoder.get_weights()
+        n_since = sum(entry["step"] > state.best_step for entry in state.history)
+        if at_end:
+            state.stopped_by = self._limit_reached()
+        elif n_since >= self.settings.patience:
+            state.stopped_by = "val_loss"
+
+    def _limit_reached(self) -> str:
+        if self.settings.steps is not None:
+            return "steps"
+        return "epochs" if self.network.step >= self._longest() else "minutes"
+
+
+class _Clock:
+    """Seconds of this training, those before an interruption included."""
+
+    def __init__(self, seconds_before: float) -> None:
+        self._start = time.monotonic() - seconds_before
+        self._saved = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def saved(self) -> None:
+        self._saved = time.monotonic()
+
+    def is_checkpoint_due(self) -> bool:
+        return time.monotonic() - self._saved > CHECKPOINT_S
+
+
+def _identity(images: ImageSource, settings: TrainingSettings) -> dict[str, Any]:
+    """Say what is trained on what: settings, number of pictures, and some of their pixels."""
+    rows = np.unique(np.linspace(0, len(images) - 1, 8).astype(np.int64))
+    pixels = hashlib.sha256(images.read(rows).tobytes()).hexdigest()
+    return {"settings": asdict(settings), "n_images": len(images), "pixels": pixels}
+
+
+def _small(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return pictures (b, side, side, 3) as rows of at most 16x16x3 block means."""
+    n, side = pictures.shape[:2]
+    block = max(1, side // SMALL_SIDE_PX)
+    blocks = pictures.reshape(n, side // block, block, side // block, block, 3)
+    return blocks.mean(axis=(2, 4)).reshape(n, -1)  # (b, 768)
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    return (
+        f"epoch {entry['epoch']:g}, loss {entry['loss']:.4f}, val_loss {entry['val_loss']:.4f}, "
+        f"{entry['pictures_per_s']:g} pictures/s"
+    )
