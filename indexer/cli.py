@@ -23,18 +23,17 @@ from index.topk import DEFAULT_K
 from index.verification import verify as verify_snapshot
 from indexer import evaluation, exporting, pipeline, searching
 from indexer.errors import IndexerError
+from indexer.grouping import GroupOptions
 from indexer.stages import Stages
 from models.errors import ModelsError
 
 _EXPECTED = (IndexerError, IndexFailure, ModelsError, OSError, MemoryError)
 
 
-def main() -> NoReturn:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line, and turn every expected error into one sentence."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        code = cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -51,7 +50,7 @@ def main() -> NoReturn:
     except _EXPECTED as error:
         click.echo(f"Error: {_sentence(error)}", err=True)
         sys.exit(1)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)  # --help and --version give a code
 
 
 def _sentence(error: BaseException) -> str:
@@ -103,6 +102,18 @@ _training = _with_options(
 )
 
 
+_grouping = _with_options(
+    click.option("--clusters", type=click.IntRange(min=1), help="Number of groups."),
+    click.option(
+        "--algorithm",
+        type=click.Choice(["fasterpam", "pyclustering"]),
+        default="fasterpam",
+        show_default=True,
+        help="How the groups are found.",
+    ),
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option("0.1.0", prog_name="lookalike")
 def cli() -> None:
@@ -127,12 +138,29 @@ def cli() -> None:
     help="encoder.tflite, with its encoder.json beside it, to use instead of training.",
 )
 @click.option("--retrain", is_flag=True, help="Train anew although the collection has an encoder.")
+@_grouping
 def build(
-    images: Path, data: Path, seed: int, top_k: int, encoder: Path, retrain: bool, **training: Any
+    images: Path,
+    data: Path,
+    seed: int,
+    top_k: int,
+    encoder: Path,
+    retrain: bool,
+    clusters: int | None,
+    algorithm: str,
+    **training: Any,
 ) -> None:
     """Turn the folder IMAGES into a published snapshot: train, encode, find neighbours, group."""
     stages = _stages()
-    options = _build_options(images, seed, training, top_k=top_k, encoder=encoder, retrain=retrain)
+    options = _build_options(
+        images,
+        seed,
+        training,
+        top_k=top_k,
+        encoder=encoder,
+        retrain=retrain,
+        groups=GroupOptions(clusters, algorithm),
+    )
     built = pipeline.build(DataFolder(data), options, stages)
     _say_skipped(built.skipped)
     if built.n_zero_encodings:
@@ -177,9 +205,23 @@ def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
 
 
 @cli.command()
+@_data
+@_seed
+@_grouping
+def cluster(data: Path, seed: int, clusters: int | None, algorithm: str) -> None:
+    """Group the live snapshot anew, and publish it with these groups."""
+    stages = _stages()
+    found = pipeline.cluster(DataFolder(data), GroupOptions(clusters, algorithm), seed, stages)
+    stages.say(stages.summary())
+    click.echo(f"{len(found)} groups, the largest of {found.sizes[0]:,} pictures")
+
+
+@cli.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @_data
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="Answers."
+)
 @_as_json
 def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     """Find the pictures of the collection that look most like the file IMAGE."""
@@ -289,7 +331,9 @@ def rollback(snapshot_id: str, data: Path) -> None:
 
 @snapshots.command()
 @_data
-@click.option("--keep", type=click.IntRange(min=1), default=KEPT, show_default=True)
+@click.option(
+    "--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="How many."
+)
 def prune(data: Path, keep: int) -> None:
     """Remove all but the newest snapshots, never the live one nor one that is open."""
     folder = DataFolder(data)

@@ -41,7 +41,13 @@ def _commands(
 
 def _section(words: tuple[str, ...], command: click.Command) -> str:
     name = " ".join(("lookalike", *words))
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=100,
+        max_content_width=100,
+        help_option_names=["-h", "--help"],
+    )
     return f"\n## {' '.join(words)}\n\n```\n{command.get_help(context)}\n```\n"
 
 

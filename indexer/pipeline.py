@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,19 +20,20 @@ from typing import Any
 
 from index.catalogue import FILE as CATALOGUE_FILE
 from index.catalogue import ImageRecord, next_image_id, readable_path, write_catalogue
+from index.clusters import Clusters
 from index.durable import sync_file, sync_folder
 from index.errors import DiskFull
 from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
 from index.manifest import Manifest
-from index.snapshot import CLUSTERS_FILE, VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
+from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from index.thumbnails import FILE as THUMBNAILS_FILE
 from index.thumbnails import write_thumbnails
 from index.topk import DEFAULT_K, TopKTable
-from indexer.clustering import GroupOptions, make_groups
 from indexer.dataset import DEFAULT_CACHE_BYTES, PixelSource, Scanned, Skipped, scan, walk
 from indexer.encoding import Collected, encode_collection
 from indexer.errors import NoPictures, PicturesSkipped
+from indexer.grouping import GROUP_FILES, GroupOptions, group
 from indexer.stages import Stages
 from models.encoder import Encoder
 from models.errors import ModelsError
@@ -284,8 +285,7 @@ def _finish(
         table = TopKTable.compute(store, options.top_k, progress=stages.progress)
         table.save(draft.folder)
     with stages.stage("groups"):
-        groups = make_groups(store, options.groups, options.seed, progress=stages.progress)
-        groups.save(draft.folder / CLUSTERS_FILE)
+        group(store, draft.folder, options.groups, options.seed, stages)
     with stages.stage("publish"):
         _write_records(draft.folder, collected)
         _copy_encoder(encoder_folder, draft.folder)
@@ -297,7 +297,7 @@ def _finish(
                 top_k=table.k,
                 image_root=str(collected.root),
                 encoder=encoder.fingerprint,
-                settings=_settings(options, n_zero),
+                settings=_settings(options, encoder, n_zero),
                 versions={name: version(name) for name in _LIBRARIES if _installed(name)},
             )
         )
@@ -305,8 +305,9 @@ def _finish(
     return Built(snapshot_id, len(collected.records), n_zero, collected.skipped, stages.seconds)
 
 
-def _settings(options: BuildOptions, n_zero: int) -> dict[str, object]:
+def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str, object]:
     return {
+        "n_steps": encoder.info.n_steps,  # `--steps` with this number repeats the training
         "seed": options.seed,
         "training": asdict(options.training),
         "groups": asdict(options.groups),
@@ -340,6 +341,19 @@ def _check_disk(data: DataFolder, n_files: int, cache_bytes: int) -> None:
             f"{n_files:,} files may need {needed / 1e9:.1f} GB in {data.root}, {free / 1e9:.1f} GB "
             "are free: make room, or put the data folder elsewhere with --data DIR"
         )
+
+
+def cluster(data: DataFolder, options: GroupOptions, seed: int, stages: Stages) -> Clusters:
+    """Group the live snapshot anew, and publish it with these groups; the rest is hard-linked."""
+    with data.locked(), data.open_current() as live, data.draft() as draft:
+        draft.link_from(live, leave_out=GROUP_FILES)
+        with stages.stage("groups"):
+            clusters = group(live.store, draft.folder, options, seed, stages)
+        settings = live.manifest.settings | {"groups": asdict(options) | {"seed": seed}}
+        now = datetime.now(UTC).isoformat()
+        draft.publish(replace(live.manifest, created=now, settings=settings))
+        data.prune()
+    return clusters
 
 
 def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
