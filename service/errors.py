@@ -29,6 +29,11 @@ from models.errors import ImageTooLarge, PictureError, UndecodableImage, Unknown
 RETRY_AFTER_S = 5
 
 _STATUS_OF_PICTURE = {UnknownFormat: 415, UndecodableImage: 422, ImageTooLarge: 413}
+# Without the decoder's own words, which may quote what was uploaded.
+_PICTURE_SENTENCES: dict[type[PictureError], str] = {
+    UnknownFormat: "this is no picture of a kind that is read here; send JPEG, PNG or WEBP",
+    UndecodableImage: "the picture is empty, cut off or broken; save it anew and send all of it",
+}
 _CODES = {
     400: "malformed",
     404: "not_found",
@@ -147,9 +152,10 @@ def to_failure(error: Exception) -> Failure:
     TypeError
         For any other error; those are not to be translated.
     """
-    message = _sentence(error)
+    message = str(error)
     if isinstance(error, PictureError):
-        return Failure(_STATUS_OF_PICTURE[type(error)], error.code, message)
+        status = _STATUS_OF_PICTURE[type(error)]
+        return Failure(status, error.code, _PICTURE_SENTENCES.get(type(error), message))
     if isinstance(error, UnknownImage):
         return Failure(404, "not_found", message)
     if isinstance(error, InvalidRequest):
@@ -181,7 +187,3 @@ _SENTENCES = {
     413: "the request is larger than this server takes; send a smaller picture",
     500: "something went wrong on this server; it has been logged",
 }
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__

@@ -38,6 +38,14 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _port(text: str) -> int:
+    """A port, 1 to 65535."""  # noqa: D401 - as above
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise ValueError(text)
+    return value
+
+
 def _workers() -> int:
     """Return how many processes suit this machine."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -94,7 +102,7 @@ class Settings:
     )
     port: int | None = _setting(
         None,
-        _number(int, 1),
+        _port,
         "port",
         "Listen on this port of every address (0.0.0.0), as hosting platforms ask for it.",
         "127.0.0.1:8000",

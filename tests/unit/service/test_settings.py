@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import Settings, markdown_table, variable
+
+
+def test_empty_environment_gives_the_defaults():
+    """Without any variable the service listens on this machine only."""
+    settings = Settings.from_environment({})
+    assert settings == Settings()
+    assert settings.bind == "127.0.0.1:8000"
+    assert settings.data == Path("data")
+    assert 1 <= settings.workers <= 4
+
+
+def test_port_binds_every_address():
+    """A hosting platform's PORT is answered on all addresses."""
+    assert Settings.from_environment({"PORT": "5000"}).bind == "0.0.0.0:5000"
+
+
+def test_values_are_read():
+    """Each variable reaches its field, as a number or a path."""
+    settings = Settings.from_environment(
+        {"LOOKALIKE_DATA": "/srv/x", "LOOKALIKE_POLL_S": "0.25", "LOOKALIKE_MAX_PIXELS": "1000"}
+    )
+    assert (settings.data, settings.poll_s, settings.max_pixels) == (Path("/srv/x"), 0.25, 1000)
+
+
+def test_empty_value_means_the_default():
+    """A variable that is set to nothing, as in many unit files, is as if unset."""
+    assert Settings.from_environment({"LOOKALIKE_IMAGES": "", "PORT": ""}) == Settings()
+
+
+def test_other_variables_are_none_of_its_business():
+    """Only LOOKALIKE_ names are looked at."""
+    assert Settings.from_environment({"HOME": "/x", "LOOK": "1"}) == Settings()
+
+
+def test_unknown_name_is_refused_with_the_nearest():
+    """A misspelt setting stops the start instead of being ignored."""
+    with pytest.raises(SettingsError, match="did you mean LOOKALIKE_WORKERS"):
+        Settings.from_environment({"LOOKALIKE_WORKER": "2"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("LOOKALIKE_WORKERS", "0", "a whole number, 1 or more, not '0'"),
+        ("LOOKALIKE_WORKERS", "two", "a whole number, 1 or more, not 'two'"),
+        ("LOOKALIKE_POLL_S", "inf", "a number, 0.01 or more"),
+        ("LOOKALIKE_POLL_S", "nan", "a number, 0.01 or more"),
+        ("PORT", "70000000", "a port, 1 to 65535"),
+    ],
+)
+def test_impossible_value_is_refused_by_name(name, text, words):
+    """The sentence names the variable, what it must be, and what it was."""
+    with pytest.raises(SettingsError, match=f"{name} must be {words}"):
+        Settings.from_environment({name: text})
+
+
+def test_table_has_a_line_for_every_field():
+    """The generated table leaves nothing out and says every unit."""
+    lines = markdown_table().splitlines()[2:]
+    assert [line.split("`")[1] for line in lines] == [
+        variable(field) for field in dataclasses.fields(Settings)
+    ]
+    assert all(len(line.split("|")) == 6 and "| |" not in line for line in lines)
