@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 
 from index.errors import CorruptSnapshot
-from index.store import Rows, Scores, Vectors, VectorStore
+from index.store import Rows, Vectors, VectorStore
 
 
 class FaissStore(VectorStore):
@@ -84,8 +84,9 @@ class FaissStore(VectorStore):
             return np.empty((0, self.dim), np.float32)
         return self._index.reconstruct_batch(rows)
 
-    def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
-        return self._index.search(queries, k)
+    def _nearest(self, queries: Vectors, k: int) -> Rows:
+        _, rows = self._index.search(queries, k)
+        return rows
 
 
 def _header(dim: int, n_rows: int) -> bytes:

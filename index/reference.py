@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from index.store import Rows, Scores, Vectors, VectorStore
+from index.store import Rows, Vectors, VectorStore
 
 
 class ReferenceStore(VectorStore):
@@ -39,7 +39,6 @@ class ReferenceStore(VectorStore):
         """Return a copy of some rows, (len(rows), dim) float32."""
         return self._xb[np.asarray(rows)]
 
-    def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
+    def _nearest(self, queries: Vectors, k: int) -> Rows:
         scores = queries.astype(np.float64) @ self._xb.T.astype(np.float64)
-        rows = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, rows, 1).astype(np.float32), rows
+        return np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :k]

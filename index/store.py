@@ -58,8 +58,8 @@ class VectorStore(ABC):
         """Return the stored vectors of some rows, (len(rows), dim) float32, as a copy."""
 
     @abstractmethod
-    def _nearest(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
-        """Return the k best scores and rows of checked queries, in any order among equals."""
+    def _nearest(self, queries: Vectors, k: int) -> Rows:
+        """Return the rows of the k best scores of checked queries, (n_queries, k), in any order."""
 
     def search(self, queries: Vectors, k: int) -> tuple[Scores, Rows]:
         """Return the k best-scoring rows for each query, best first.
@@ -87,14 +87,39 @@ class VectorStore(ABC):
 
         Notes
         -----
-        Exact, O(n_queries * n * dim) time. Safe to call from several threads.
+        Exact, O(n_queries * n * dim) time. Safe to call from several threads. A score depends on
+        its two vectors alone, not on what else was asked or is stored: see `scores`.
         """
         queries = self._checked(queries)
         if not 1 <= k <= len(self):
             raise InvalidK(
                 f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
             )
-        return best_first(*self._nearest(queries, k))
+        rows = self._nearest(queries, k)
+        return best_first(self.scores(queries, rows), rows)
+
+    def scores(self, queries: Vectors, rows: Rows) -> Scores:
+        """Return the scores of given rows, summed in float64 and rounded once.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_queries, dim), float32
+        rows : ndarray of shape (n_queries, k), int64
+            Rows to score against each query.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_queries, k), float32
+
+        Notes
+        -----
+        Engines sum float32 in an order that depends on the batch, which lets equal pictures differ
+        in the last digit and answers change their order from call to call. These scores do not.
+        """
+        scores = np.empty(rows.shape, np.float32)
+        for line, (query, candidates) in enumerate(zip(queries, rows, strict=True)):
+            scores[line] = self.vectors(candidates).astype(np.float64) @ query.astype(np.float64)
+        return np.clip(scores, -1.0, 1.0)
 
     def _checked(self, queries: Vectors) -> Vectors:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
@@ -107,7 +132,6 @@ class VectorStore(ABC):
 
 
 def best_first(scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
-    """Order each line by falling score, equal scores by rising row; clip scores to [-1, 1]."""
-    scores = np.clip(scores, -1.0, 1.0)
+    """Order each line by falling score, equal scores by rising row."""
     order = np.lexsort((rows, -scores), axis=-1)
     return np.take_along_axis(scores, order, -1), np.take_along_axis(rows, order, -1)

@@ -132,6 +132,6 @@ def itself_first(
         rows[line, 1 : at + 1] = rows[line, :at]
         scores[line, 1 : at + 1] = scores[line, :at]
         rows[line, 0] = row
-        # The best up to rounding: a copy may have scored one unit in the last place more.
+        # A vector's length is 1 up to rounding, so another may have scored a last digit more.
         scores[line, 0] = scores[line].max()
     return scores, rows

@@ -65,7 +65,7 @@ def export(
     sentences = []
     if len(snapshot) <= full_limit:
         _write_matrix(snapshot, out / MATRIX_FILE, progress)
-        lines = _full_lines(snapshot)
+        lines = _full_lines(np.load(out / MATRIX_FILE, mmap_mode="r"))
     else:
         (out / MATRIX_FILE).unlink(missing_ok=True)
         lines = _topk_lines(snapshot)
@@ -111,10 +111,10 @@ def _write_matrix(snapshot: Snapshot, path: Path, progress: Callable[..., Any]) 
     matrix.flush()
 
 
-def _full_lines(snapshot: Snapshot) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    for rows in _blocks(snapshot):
-        scores, found = snapshot.store.search(snapshot.store.vectors(rows), len(snapshot))
-        yield from zip(found, scores, strict=True)
+def _full_lines(matrix: NDArray[np.float32]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    for negated in matrix:
+        rows = np.argsort(negated, kind="stable")
+        yield rows, -negated[rows]
 
 
 def _topk_lines(snapshot: Snapshot) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

@@ -48,6 +48,23 @@ def test_scores_never_leave_minus_one_to_one(store_class, unit_vectors):
     assert scores.min() >= -1.0
 
 
+def test_a_score_depends_on_its_two_vectors_alone(store_class, unit_vectors):
+    """One query or three hundred, 300 vectors or 500: each score is the same to the last bit."""
+    vectors = unit_vectors(500, 257)
+
+    together = store_class.from_vectors(vectors[:300]).search(vectors[:300], 20)
+    larger = store_class.from_vectors(vectors)
+
+    for row in range(0, 300, 37):
+        scores, rows = larger.search(vectors[row : row + 1], 500)
+        of_row = dict(zip(rows[0].tolist(), scores[0].tolist(), strict=True))
+        assert together[0][row].tolist() == [of_row[r] for r in together[1][row].tolist()]
+    exact = vectors[:1].astype(np.float64) @ vectors[:300].T.astype(np.float64)
+    np.testing.assert_array_equal(
+        together[0][0], np.clip(np.sort(exact[0])[::-1][:20].astype(np.float32), -1, 1)
+    )
+
+
 def test_a_saved_store_answers_the_same(store_class, unit_vectors, tmp_path):
     """Saving and opening changes neither vectors nor answers."""
     vectors = unit_vectors(50)
