@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from index.errors import CorruptSnapshot
-from index.store import VectorStore
+from index.store import VectorStore, best_first
 
 DEFAULT_K = 100
 ROWS_FILE = "topk_rows.npy"
@@ -79,6 +79,67 @@ class TopKTable:
                 bar.update(len(block))
         return cls(rows, scores)
 
+    def updated(
+        self,
+        store: VectorStore,
+        old_rows: NDArray[np.int64],
+        k: int = DEFAULT_K,
+        progress: Callable[..., Any] = QUIET,
+    ) -> TopKTable:
+        """Return the table of a changed collection, searching no more than the change asks for.
+
+        Parameters
+        ----------
+        store : VectorStore
+            The n vectors of the changed collection.
+        old_rows : ndarray of shape (n,), int64
+            For each of its rows the row of this table that has the same vector, or -1 for a new
+            picture.
+        k : int
+            As in `compute`.
+        progress : callable
+            tqdm-compatible factory.
+
+        Returns
+        -------
+        TopKTable
+            Equal to `compute(store, k)`; a tie at rank k may fall either way.
+
+        Notes
+        -----
+        A row that lost a neighbour is searched anew, like a new one; the others are compared with
+        the new pictures only.
+        """
+        n = len(store)
+        if self.k != min(k, n):
+            return type(self).compute(store, k, progress)
+        rows, scores, is_whole = self._carried_over(old_rows)
+        with progress(total=n, desc="neighbours", unit="image") as bar:
+            for block in _blocks(np.flatnonzero(~is_whole)):
+                found = store.search(store.vectors(block), self.k)
+                scores[block], rows[block] = itself_first(*found, block)
+                bar.update(len(block))
+            new = np.flatnonzero(old_rows < 0)
+            for block in _blocks(np.flatnonzero(is_whole)):
+                scores[block], rows[block] = _with_rivals(
+                    store, scores[block], rows[block], block, new
+                )
+                bar.update(len(block))
+        return type(self)(rows, scores)
+
+    def _carried_over(
+        self, old_rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the lines of kept rows in new row numbers, and which of them lost nobody."""
+        kept = np.flatnonzero(old_rows >= 0)
+        new_of_old = np.full(len(self), -1, np.int32)
+        new_of_old[old_rows[kept]] = kept
+        rows = np.full((len(old_rows), self.k), -1, np.int32)
+        scores = np.zeros(rows.shape, np.float32)
+        rows[kept] = new_of_old[self.rows[old_rows[kept]]]
+        scores[kept] = self.scores[old_rows[kept]]
+        return rows, scores, (rows >= 0).all(axis=1)
+
     def save(self, folder: Path) -> None:
         """Write topk_rows.npy and topk_scores.npy into a folder that has neither."""
         for name, array in ((ROWS_FILE, self.rows), (SCORES_FILE, self.scores)):
@@ -105,6 +166,35 @@ class TopKTable:
                 f"{SCORES_FILE} {scores.shape} {scores.dtype}"
             )
         return cls(rows, scores)
+
+
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
+
+
+def _with_rivals(
+    store: VectorStore,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    own: NDArray[np.int64],
+    new: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Let new pictures take their places in some lines, (m, k), of which `own` are the rows."""
+    vectors, k = store.vectors(own), rows.shape[1]
+    scores, wide_rows = scores.copy(), rows.astype(np.int64)
+    for some_new in _blocks(new):
+        rough = vectors @ store.vectors(some_new).T  # (m, n_new)
+        # Generous by more than float32 sums differ; the exact score decides.
+        for line in np.flatnonzero((rough > scores[:, -1:] - 1e-5).any(axis=1)):
+            rivals = some_new[rough[line] > scores[line, -1] - 1e-5][None]
+            exact = store.scores(vectors[line : line + 1], rivals)
+            merged = best_first(
+                np.hstack([scores[line : line + 1], exact]),
+                np.hstack([wide_rows[line : line + 1], rivals]),
+            )
+            scores[line], wide_rows[line] = merged[0][0, :k], merged[1][0, :k]
+    return itself_first(*best_first(scores, wide_rows), own)
 
 
 def itself_first(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from index.errors import CorruptSnapshot
 from index.faiss_store import FaissStore
@@ -43,6 +45,49 @@ def test_itself_first_moves_only_the_own_row():
 
     assert new_rows.tolist() == [[7, 4, 2], [9, 0, 1]]
     assert new_scores.tolist() == [[1.0, 1.0, 0.5], [1.0, 1.0, 1.0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_old=st.integers(1, 40),
+    n_new=st.integers(0, 20),
+    k=st.integers(1, 12),
+    n_distinct=st.integers(1, 60),
+    seed=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+def test_an_updated_table_equals_a_rebuilt_one(n_old, n_new, k, n_distinct, seed, data):
+    """Whatever goes, comes or moves, copies included: as if computed from the beginning."""
+    rng = np.random.default_rng(seed)
+    distinct = rng.standard_normal((n_distinct, 8)).astype(np.float32)
+    distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
+    old = distinct[rng.integers(0, n_distinct, n_old)]
+    kept = rng.permutation(n_old)[: data.draw(st.integers(0, n_old))]
+    old_rows = rng.permutation(np.concatenate([kept, np.full(n_new, -1)]))
+    if len(old_rows) == 0:
+        return
+    new = np.where(old_rows[:, None] >= 0, old[old_rows], 0).astype(np.float32)
+    new[old_rows < 0] = distinct[rng.integers(0, n_distinct, n_new)]
+    store = FaissStore.from_vectors(new)
+
+    table = TopKTable.compute(FaissStore.from_vectors(old), k).updated(store, old_rows, k)
+
+    wanted = TopKTable.compute(store, k)
+    assert table.rows[:, 0].tolist() == list(range(len(new)))
+    assert_same_neighbours(table.scores, table.rows, wanted.scores, wanted.rows)
+
+
+def test_an_update_searches_only_what_the_change_asks_for(unit_vectors, monkeypatch):
+    """One new picture among 200: one search, for that picture."""
+    vectors = unit_vectors(201)
+    table = TopKTable.compute(FaissStore.from_vectors(vectors[:200]), 5)
+    store, searched = FaissStore.from_vectors(vectors), []
+    search = store.search
+    monkeypatch.setattr(store, "search", lambda q, k: searched.append(len(q)) or search(q, k))
+
+    table.updated(store, np.append(np.arange(200), -1), 5)
+
+    assert sum(searched) == 1
 
 
 def test_a_saved_table_is_mapped_and_equal(unit_vectors, tmp_path):
