@@ -62,7 +62,7 @@ def _row_findings(
     for row in rows[np.abs(lengths - 1) > 1e-4]:
         yield f"the vector of row {row} does not have unit length"
     scores, found = snapshot.store.search(vectors, snapshot.topk.k)
-    own = np.einsum("ij,ij->i", vectors, vectors)
+    own = snapshot.store.scores(vectors, rows[:, None])[:, 0]
     for row in rows[own < scores[:, 0] - TOLERANCE]:
         yield f"picture {_name(snapshot, row)} does not find itself"
     for line in np.flatnonzero(compared):
@@ -80,7 +80,8 @@ def _agrees(
     outside = table_rows[~np.isin(table_rows, found)]
     if len(outside) == 0:
         return bool(len(np.unique(table_rows)) == len(table_rows))
-    true_scores = snapshot.store.vectors(outside) @ snapshot.store.vectors(np.array([row]))[0]
+    query = snapshot.store.vectors(np.array([row]))
+    true_scores = snapshot.store.scores(query, outside[None])[0]
     return bool((np.abs(true_scores - scores[-1]) <= TOLERANCE).all())
 
 

@@ -170,8 +170,7 @@ def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
             f"{len(bad)} of {len(norms)} encodings are not finite (first: row {bad[0]}); "
             "the encoder is broken, train it anew"
         )
-    vectors = np.empty(encodings.shape, np.float32)
-    np.divide(wide, norms[:, None], out=vectors, where=norms[:, None] > 0, casting="same_kind")
+    vectors = (wide / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
     vectors[norms == 0] = constant_vector(encodings.shape[1])
     return vectors
 
