@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, Response, request, send_file, url_for
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from index.catalogue import ImageRecord
-from index.clusters import Clusters
+from index.clusters import Clusters, UnknownCluster
 from index.snapshot import Snapshot
 from service import originals, search
 from service.errors import NoGroups, NoThumbnail, UnsupportedBody
@@ -141,7 +143,7 @@ def get_cluster(label: int) -> Response:
     page = _arguments(Page)
     with parts().holder.use() as live:
         clusters = clusters_of(live.snapshot)
-        rows = clusters.members(label)
+        rows = members_of(clusters, label)
         wanted = rows[page.offset : page.offset + page.limit].tolist()
         members = [
             MemberAnswer(
@@ -166,6 +168,14 @@ def clusters_of(snapshot: Snapshot) -> Clusters:
     if snapshot.clusters is None:
         raise NoGroups("no groups have been made yet: run `bin/lookalike cluster` on the server")
     return snapshot.clusters
+
+
+def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
+    """Return the rows of a group; NoGroups if there is none of this label."""
+    try:
+        return clusters.members(label)
+    except UnknownCluster as error:
+        raise NoGroups(str(error)) from error
 
 
 def collection_answer(snapshot: Snapshot) -> CollectionAnswer:

@@ -9,7 +9,6 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RoutingException
 
-from index.clusters import UnknownCluster
 from index.errors import UnknownImage
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
@@ -55,7 +54,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     app.extensions[KEY] = _parts(settings, open_encoder_of)
     for blueprint in (api.bp, health.bp, pages.bp):
         app.register_blueprint(blueprint)
-    for kind in (ServiceError, PictureError, UnknownImage, UnknownCluster, HTTPException):
+    for kind in (ServiceError, PictureError, UnknownImage, HTTPException):
         app.register_error_handler(kind, _answer_error)
     app.after_request(_add_headers)
     return app

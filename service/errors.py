@@ -4,7 +4,7 @@
 
     ServiceError
     ├── SettingsError       the environment asks for something that cannot be; stops the start
-    ├── NoGroups            404 not_found     the snapshot holds no groups (yet)
+    ├── NoGroups            404 not_found     the snapshot holds no groups, or none of this label
     ├── NoThumbnail         404 not_found     the snapshot holds no thumbnail of this picture
     ├── NoPictureFile       404 not_found     the original is not under the image root
     ├── MalformedBody       400 malformed     a body that cannot be parsed

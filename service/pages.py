@@ -183,7 +183,7 @@ def group(label: int) -> str:
     """Show the pictures of one group, closest to its medoid first."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
-        rows = api.clusters_of(live.snapshot).members(label)
+        rows = api.members_of(api.clusters_of(live.snapshot), label)
         wanted = rows[page.offset : page.offset + N_BROWSED].tolist()
         images = live.snapshot.catalogue.records(wanted)
         pager = Pager(page.offset, N_BROWSED, len(rows))

@@ -1,4 +1,4 @@
-"""A small real collection, published as the indexer would: pictures, digests, vectors, thumbnails."""
+"""A small real collection, published as the indexer would."""
 
 from __future__ import annotations
 

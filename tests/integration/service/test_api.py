@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.settings import Settings
+from tests.fakes import FakeEncoder, noise_picture, picture_bytes
+
+RESULT_FIELDS = {
+    "id", "score", "path", "cluster", "width", "height", "thumbnail_url", "metadata",
+}  # fmt: skip
+RED = "later/red & <b>.png"
+
+
+def upload(client, data, name="image", **fields):
+    """Search with an uploaded file."""
+    form = {name: (io.BytesIO(data), "client.bin"), **fields}
+    return client.post("/api/v1/search", data=form)
+
+
+def paths(answer):
+    """Return the paths of an answer, best first."""
+    return [result["path"] for result in answer.json["results"]]
+
+
+def test_upload_of_a_new_picture_is_encoded(client):
+    """A dark picture that nobody has indexed is encoded, and finds black first."""
+    answer = upload(client, picture_bytes((3, 3, 3)), limit="2")
+    assert answer.status_code == 200
+    assert (answer.json["mode"], answer.json["total"]) == ("encoded", 13)
+    assert paths(answer)[0] == "later/black.png"
+
+
+def test_answer_has_the_fields_of_the_contract(client, ids):
+    """Every field that DESIGN names is there, and no other."""
+    answer = client.post("/api/v1/search", json={"id": ids["later/black.png"]}).json
+    assert set(answer) == {"snapshot", "mode", "total", "time_ms", "results"}
+    first = answer["results"][0]
+    assert set(first) == RESULT_FIELDS
+    assert (first["score"], first["width"], first["height"]) == (1.0, 40, 30)
+    assert first["metadata"] == {"mood": "<i>dark</i>"}
+    assert first["cluster"] in (0, 1, 2)
+
+
+@pytest.mark.parametrize("way", ["file", "pixels", "id", "similar", "base64"])
+def test_known_picture_is_cached_in_every_way(client, ids, place, way):
+    """As its own file, re-saved without loss, by id or as base64, the answer is the same."""
+    data = (place.pictures / "003.png").read_bytes()
+    other = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(other, "BMP")
+    asks = {
+        "file": lambda: upload(client, data),
+        "pixels": lambda: upload(client, other.getvalue()),
+        "id": lambda: client.post("/api/v1/search", json={"id": ids["003.png"]}),
+        "similar": lambda: client.get(f"/api/v1/images/{ids['003.png']}/similar"),
+        "base64": lambda: client.post(
+            "/api/v1/search", json={"image": base64.b64encode(data).decode()}
+        ),
+    }
+    answer, plain = asks[way]().json, asks["id"]().json
+    assert answer["mode"] == "cached"
+    assert answer["results"] == plain["results"]
+    assert answer["results"][0]["path"] == "003.png"
+
+
+def test_copy_answers_itself_first(client, ids):
+    """Of two byte-identical pictures each is first in its own answer, the other second."""
+    assert ids["copy.png"] == ids["000.png"] + "-2"
+    answer = client.get(f"/api/v1/images/{ids['copy.png']}/similar?limit=2")
+    assert paths(answer) == ["copy.png", "000.png"]
+    assert [result["score"] for result in answer.json["results"]] == [1.0, 1.0]
+
+
+def test_without_itself_by_row(client, ids):
+    """`include_self=false` leaves out one picture, not the first answer."""
+    address = f"/api/v1/images/{ids['copy.png']}/similar?limit=1&include_self=false"
+    answer = client.get(address)
+    assert paths(answer) == ["000.png"]
+    assert answer.json["total"] == 12
+
+
+def test_vector_of_the_client(client):
+    """A vector is answered as it is, in mode `vector`; red is (2, 0, 0, 1) / sqrt(5)."""
+    body = {"vector": [2, 0, 0, 1], "limit": 2, "with_vector": True}
+    answer = client.post("/api/v1/search", json=body)
+    assert answer.json["mode"] == "vector"
+    first = answer.json["results"][0]
+    assert (first["path"], first["score"]) == (RED, 1.0)
+    np.testing.assert_allclose(first["vector"], np.array([2, 0, 0, 1]) / np.sqrt(5), atol=1e-6)
+
+
+def test_score_threshold_and_total(client):
+    """Red and black score 1/sqrt(5) = 0.447; only red passes 0.99."""
+    body = {"vector": [2, 0, 0, 1], "score_threshold": 0.99}
+    assert client.post("/api/v1/search", json=body).json["total"] == 1
+
+
+def test_pages_of_a_search_are_one_answer(client, ids):
+    """Offset and limit cut one list."""
+    address = f"/api/v1/images/{ids['001.png']}/similar"
+    whole = paths(client.get(address + "?limit=13"))
+    parts = [paths(client.get(f"{address}?limit=4&offset={offset}")) for offset in (0, 4, 8, 12)]
+    assert sum(parts, []) == whole
+    assert len(set(whole)) == 13
+
+
+def test_scores_are_cosines_of_the_vectors(client, ids):
+    """A score is what NumPy makes of the two vectors."""
+    answer = client.get(f"/api/v1/images/{ids['002.png']}/similar?with_vector=true&limit=13").json
+    vectors = np.array([result["vector"] for result in answer["results"]])
+    scores = [result["score"] for result in answer["results"]]
+    np.testing.assert_allclose(scores, vectors @ vectors[0], atol=1e-6)
+    own = FakeEncoder().encode(np.asarray(noise_picture(2).resize((256, 256), 2))[None])
+    np.testing.assert_allclose(vectors[0], own[0], atol=1e-6)
+
+
+def test_images_are_listed_in_pages(client):
+    """The list is in the order of rows, with an exact total."""
+    page = client.get("/api/v1/images?limit=2&offset=9").json
+    assert page["total"] == 13
+    assert [image["path"] for image in page["images"]] == ["009.png", "copy.png"]
+    assert client.get("/api/v1/images?offset=13").json["images"] == []
+
+
+def test_image_by_id(client, ids):
+    """One picture is described in full."""
+    image = client.get(f"/api/v1/images/{ids[RED]}").json
+    assert (image["path"], image["width"], image["height"], image["format"]) == (RED, 30, 20, "PNG")
+    assert client.get(image["file_url"], buffered=True).status_code == 200
+
+
+def test_file_is_the_original(client, ids, place):
+    """The bytes are those on the disk, as the type that they were decoded as."""
+    answer = client.get(f"/api/v1/images/{ids[RED]}/file", buffered=True)
+    assert answer.data == (place.pictures / RED).read_bytes()
+    assert answer.mimetype == "image/png"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_file_is_sent_once(client, ids):
+    """Who has it already is told so."""
+    address = f"/api/v1/images/{ids[RED]}/file"
+    tag = client.get(address, buffered=True).headers["ETag"]
+    again = client.get(address, headers={"If-None-Match": tag}, buffered=True)
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_file_in_parts(client, ids, place):
+    """A range of the file can be asked for."""
+    address = f"/api/v1/images/{ids[RED]}/file"
+    answer = client.get(address, headers={"Range": "bytes=1-3"}, buffered=True)
+    assert (answer.status_code, answer.data) == (206, b"PNG")
+    beyond = client.get(address, headers={"Range": "bytes=999999-"}, buffered=True)
+    assert (beyond.status_code, beyond.json["error"]["code"]) == (
+        416,
+        "requested_range_not_satisfiable",
+    )
+
+
+def test_missing_file_says_what_to_set(client, ids, place):
+    """Pictures that have been moved away are not found, and the cure is named."""
+    (place.pictures / RED).unlink()
+    answer = client.get(f"/api/v1/images/{ids[RED]}/file", buffered=True)
+    assert answer.status_code == 404
+    assert "LOOKALIKE_IMAGES" in answer.json["error"]["message"]
+
+
+def test_moved_image_root(place, app_of, tmp_path):
+    """With LOOKALIKE_IMAGES the originals are found where they are now."""
+    place.publish()
+    moved = tmp_path / "moved"
+    place.pictures.rename(moved)
+    client = app_of(Settings(data=place.data.root, images=moved)).test_client()
+    image = client.get("/api/v1/images").json["images"][4]
+    answer = client.get(image["file_url"], buffered=True)
+    assert hashlib.sha256(answer.data).hexdigest().startswith(image["id"])
+
+
+def test_link_out_of_the_root_is_not_followed(client, ids, place, tmp_path):
+    """A path never leaves the image root, not even through a link."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    (place.pictures / RED).unlink()
+    (place.pictures / RED).symlink_to(secret)
+    answer = client.get(f"/api/v1/images/{ids[RED]}/file", buffered=True)
+    assert answer.status_code == 404
+    assert b"secret" not in answer.data
+
+
+def test_thumbnail(client, ids):
+    """A small JPEG that browsers may keep for good."""
+    answer = client.get(f"/api/v1/images/{ids[RED]}/thumbnail")
+    assert Image.open(io.BytesIO(answer.data)).size == (30, 20)
+    assert "immutable" in answer.headers["Cache-Control"]
+    again = client.get(answer.request.path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_snapshot_without_thumbnails_and_groups(place, app_of):
+    """What has not been made is null or a 404 that says so; searching works all the same."""
+    place.publish(thumbnails=False)
+    client = app_of(Settings(data=place.data.root)).test_client()
+    image = client.get("/api/v1/images").json["images"][0]
+    assert (image["thumbnail_url"], image["cluster"]) == (None, None)
+    for address in (f"/api/v1/images/{image['id']}/thumbnail", "/api/v1/clusters"):
+        assert client.get(address).status_code == 404
+    about = client.get("/api/v1/collection").json
+    assert (about["clustering"], about["quality"]) == (None, None)
+    assert client.get("/").status_code == 200
+
+
+def test_clusters_and_members(client):
+    """Groups come largest first, their members medoid first; together they are everything."""
+    answer = client.get("/api/v1/clusters").json
+    sizes = [cluster["size"] for cluster in answer["clusters"]]
+    assert answer["total"] == 3
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) == 13
+    for cluster in answer["clusters"]:
+        members = client.get(f"/api/v1/clusters/{cluster['label']}").json
+        assert members["total"] == cluster["size"] == len(members["members"])
+        assert members["members"][0]["image"] == cluster["medoid"]
+        assert members["members"][0]["score"] == pytest.approx(1, abs=1e-6)
+        assert {m["image"]["cluster"] for m in members["members"]} == {cluster["label"]}
+
+
+def test_cluster_pages(client):
+    """Members are paged like everything else."""
+    whole = client.get("/api/v1/clusters/0").json["members"]
+    assert client.get("/api/v1/clusters/0?limit=1&offset=1").json["members"] == whole[1:2]
+
+
+def test_unknown_cluster_is_not_found(client):
+    """A label beyond the last is a 404."""
+    assert client.get("/api/v1/clusters/3").status_code == 404
+
+
+def test_collection(client):
+    """Counts, the encoder, quality and the elbow curve."""
+    about = client.get("/api/v1/collection").json
+    assert (about["n_images"], about["dim"], about["top_k"]) == (13, 4, 13)
+    assert about["encoder"]["fingerprint"] == FakeEncoder.fingerprint
+    assert about["quality"] == {"n_labelled": 4, "precision_at_10": 0.25}
+    assert about["clustering"]["elbow"] == [
+        {"n_clusters": 2, "wce": 3.0},
+        {"n_clusters": 3, "wce": 1.5},
+    ]
+
+
+def test_health(client):
+    """Alive, ready, and each part by name."""
+    assert client.get("/livez").json == {"status": "alive"}
+    ready = client.get("/readyz").json
+    assert ready["status"] == "ready"
+    assert {"snapshot", "encoder", "index", "topk", "catalogue", "update"} <= set(ready["parts"])
+    assert all(part["ok"] for part in ready["parts"].values())
+
+
+def test_head_has_no_body(client):
+    """HEAD is GET without its body."""
+    answer = client.head("/api/v1/collection")
+    assert (answer.status_code, answer.data) == (200, b"")
