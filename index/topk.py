@@ -138,7 +138,7 @@ class TopKTable:
         scores = np.zeros(rows.shape, np.float32)
         rows[kept] = new_of_old[self.rows[old_rows[kept]]]
         scores[kept] = self.scores[old_rows[kept]]
-        return rows, scores, (rows >= 0).all(axis=1)
+        return rows, scores, np.all(rows >= 0, axis=1, keepdims=False)
 
     def save(self, folder: Path) -> None:
         """Write topk_rows.npy and topk_scores.npy into a folder that has neither."""

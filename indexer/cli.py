@@ -22,8 +22,10 @@ from index.snapshot import KEPT, DataFolder
 from index.topk import DEFAULT_K
 from index.verification import verify as verify_snapshot
 from indexer import evaluation, exporting, pipeline, searching
+from indexer.encoders import encoder_findings
 from indexer.errors import IndexerError
 from indexer.grouping import GroupOptions
+from indexer.options import BuildOptions, TrainingOptions
 from indexer.stages import Stages
 from models.errors import ModelsError
 
@@ -187,11 +189,9 @@ def train(images: Path, data: Path, seed: int, **training: Any) -> None:
 
 def _build_options(
     images: Path, seed: int, training: dict[str, Any], **others: Any
-) -> pipeline.BuildOptions:
+) -> BuildOptions:
     strict = training.pop("strict")
-    return pipeline.BuildOptions(
-        images, seed, pipeline.TrainingOptions(**training), strict=strict, **others
-    )
+    return BuildOptions(images, seed, TrainingOptions(**training), strict=strict, **others)
 
 
 def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
@@ -245,7 +245,7 @@ def _printable(path: str) -> str:
 def verify(data: Path, all_rows: bool) -> None:
     """Check the live snapshot: every checksum, the counts, that every picture finds itself."""
     with DataFolder(data).open_current() as snapshot:
-        findings = list(pipeline.encoder_findings(snapshot))
+        findings = list(encoder_findings(snapshot))
         findings += verify_snapshot(snapshot, all_rows, progress=_progress)
         for finding in findings:
             click.echo(finding)

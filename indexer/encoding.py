@@ -6,32 +6,23 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.catalogue import ImageRecord, image_ids
+from index.catalogue import image_ids
 from index.faiss_store import FaissStore
 from index.snapshot import VECTORS_FILE
-from indexer.dataset import PixelSource, Skipped
+from indexer.collecting import Collected
+from indexer.dataset import PixelSource
 from indexer.errors import NoPictures
 from indexer.stages import Stages
 from models.encoder import Encoder, count_zero_encodings
 
 _BATCH = 32
-
-
-@dataclass
-class Collected:
-    """What was found in a folder: one record and one row of pixels for each picture."""
-
-    root: Path
-    source: PixelSource
-    records: list[ImageRecord] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
 
 
 def encode_collection(encoder: Encoder, collected: Collected, folder: Path, stages: Stages) -> int:

@@ -1,0 +1,49 @@
+"""What a user may choose, as plain values that are passed down from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from index.topk import DEFAULT_K
+from indexer.dataset import DEFAULT_CACHE_BYTES
+from indexer.grouping import GroupOptions
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how an encoder is trained; see `models.training.TrainingSettings`."""
+
+    architecture: str = "classic"
+    minutes: float | None = 30.0
+    epochs: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build was asked for.
+
+    Attributes
+    ----------
+    images : Path
+        Folder of pictures.
+    encoder : Path or None
+        A folder with encoder.tflite and encoder.json to use instead of training.
+    retrain : bool
+        Train anew although the collection has an encoder.
+    strict : bool
+        Fail when a file has to be skipped.
+    cache_bytes : int
+        Disk for decoded pictures while training; what is beyond it is decoded again.
+    """
+
+    images: Path
+    seed: int = 0
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    top_k: int = DEFAULT_K
+    groups: GroupOptions = field(default_factory=GroupOptions)
+    encoder: Path | None = None
+    retrain: bool = False
+    strict: bool = False
+    cache_bytes: int = DEFAULT_CACHE_BYTES
