@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from PIL import Image
+from pydantic import ConfigDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from models.preprocess import thumbnail, to_pixels
 from service import api, search
-from service.errors import Failure, InvalidRequest, NotReady
+from service.errors import Failure, InvalidRequest
 from service.parts import parts
 from service.schemas import Offset, Options, Request, decode_base64, from_fields
 from service.snapshots import Live
@@ -41,7 +42,9 @@ _TITLES = {
 
 
 class PageOf(Request):
-    """Which part of a list a page shows."""
+    """Which part of a list a page shows; what others append to a shared link does no harm."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     offset: Offset = 0
 
@@ -118,12 +121,9 @@ class Asked:
 @bp.get("/")
 def home() -> str:
     """Show the form, and pictures to start from."""
-    try:
-        with parts().holder.use() as live:
-            examples = live.snapshot.catalogue.records(_example_rows(live.snapshot))
-            return render_template("home.html", examples=examples, **_common(live))
-    except NotReady as error:
-        return render_template("not_ready.html", message=str(error))
+    with parts().holder.use() as live:
+        examples = live.snapshot.catalogue.records(_example_rows(live.snapshot))
+        return render_template("home.html", examples=examples, **_common(live))
 
 
 @bp.post("/search")

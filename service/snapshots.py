@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ENCODER_FILE = "encoder.tflite"
 RETRY_S = 60.0  # until a snapshot that could not be used is tried again
+_CURRENT = "CURRENT"  # stands for a snapshot's id where even that cannot be read
 _MOST_TRIED = 3  # snapshots older than CURRENT that may stand in for it, CURRENT counted
 
 
@@ -147,6 +149,7 @@ class SnapshotHolder:
         self._lock = threading.Lock()  # guards _live, its counts, and _problems
         self._looking = threading.Lock()  # one look at a time
         self._live: Live | None = None
+        self._wanted: str | None = None  # what CURRENT said at the last look
         self._problems: dict[str, Problem] = {}
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -183,16 +186,16 @@ class SnapshotHolder:
 
     def problem(self) -> Problem | None:
         """Return why the snapshot that CURRENT names is not the live one, or None."""
-        wanted = self._data.current_id()
         with self._lock:
-            return None if wanted is None else self._problems.get(wanted)
+            return self._problems.get(self._wanted or "")
 
     def look(self) -> None:
         """Open the snapshot that should be live now, unless it is already."""
         with self._looking:
-            wanted = self._data.current_id()
-            if wanted is not None and not self._is_live(wanted):
-                self._open_first(self._stand_ins(wanted))
+            self._wanted = self._data.current_id()
+            self._forget(_CURRENT)
+            if self._wanted is not None and not self._is_live(self._wanted):
+                self._open_first(self._stand_ins(self._wanted))
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._poll_s):
@@ -201,8 +204,10 @@ class SnapshotHolder:
     def _look_or_log(self) -> None:
         try:
             self.look()
-        except (OSError, UnicodeDecodeError):  # the old snapshot, if any, goes on
-            log.exception("the data folder %s cannot be read", self._data.root)
+        except (OSError, UnicodeDecodeError) as error:  # the old snapshot, if any, goes on
+            self._wanted = _CURRENT
+            if _CURRENT not in self._problems:  # said once, not at every look
+                self._reject(_CURRENT, f"the data folder cannot be read: {error}")
 
     def _take(self) -> Live:
         with self._lock:
@@ -256,8 +261,7 @@ class SnapshotHolder:
         except (IndexFailure, ModelsError, OSError) as error:
             self._reject(snapshot_id, str(error))
             return False
-        with self._lock:
-            self._problems.pop(snapshot_id, None)
+        self._forget(snapshot_id)
         self._exchange(live)
         n_images, seconds = len(live.snapshot), time.perf_counter() - started
         log.info("snapshot %s: %d images, opened in %.3f s", snapshot_id, n_images, seconds)
@@ -273,11 +277,15 @@ class SnapshotHolder:
             raise
         return Live(snapshot, encoder)
 
-    def _reject(self, snapshot_id: str, message: str) -> None:
+    def _reject(self, snapshot_id: str, message: str, retry_s: float = RETRY_S) -> None:
         log.error("snapshot %s cannot be used: %s", snapshot_id, message)
-        problem = Problem(snapshot_id, message, time.monotonic() + RETRY_S)
+        problem = Problem(snapshot_id, message, time.monotonic() + retry_s)
         with self._lock:
             self._problems[snapshot_id] = problem
+
+    def _forget(self, snapshot_id: str) -> None:
+        with self._lock:
+            self._problems.pop(snapshot_id, None)
 
     def _keep_checking(self) -> None:
         while not self._stopped.is_set():
@@ -301,7 +309,8 @@ class SnapshotHolder:
     def _leave(self, live: Live, message: str) -> None:
         """Go back to the snapshot before; without one, answer nothing rather than nonsense."""
         with self._looking:
-            self._reject(live.id, message)
+            # For good: opening would not notice it, so a second try would answer from it again.
+            self._reject(live.id, message, retry_s=math.inf)
             if self._is_live(live.id):
                 self._exchange(None)
         self._look_or_log()
@@ -324,6 +333,11 @@ def _locked(descriptor: int) -> bool:
 
 
 def _check_belongs(snapshot: Snapshot, encoder: EncodesPictures) -> None:
+    if snapshot.clusters is not None and snapshot.clusters.n_images != len(snapshot):
+        raise CorruptSnapshot(
+            f"clusters.json of snapshot {snapshot.id} is of {snapshot.clusters.n_images} pictures, "
+            f"the snapshot of {len(snapshot)}: run `bin/lookalike cluster`"
+        )
     if encoder.fingerprint != snapshot.manifest.encoder or encoder.dim != snapshot.manifest.dim:
         raise ModelMismatch(
             f"the vectors of snapshot {snapshot.id} were made by encoder "

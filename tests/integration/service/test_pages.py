@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from service.pages import N_ANSWERS, Pager
+from service.settings import Settings
+from tests.fakes import noise_picture, picture_bytes, write_pictures
+
+RED = "later/red & <b>.png"
+PAGES = ["/", "/browse", "/groups", "/groups/0", "/collection"]
+
+
+class Reader(HTMLParser):
+    """Collect the tags of a page, and what each needs."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        """Keep a tag and its attributes."""
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag, attribute):
+        """Return one attribute of every tag of a kind that has it."""
+        return [attrs[attribute] for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+def search_page(client, data, **fields):
+    """Return the page that answers an uploaded picture."""
+    form = {"image": (io.BytesIO(data), "C:\\me\\<x>.png"), **fields}
+    return client.post("/search", data=form)
+
+
+def answered(html):
+    """Return the ids that a results page shows, best first."""
+    answers = html.split('<section class="answers"')[1]
+    return re.findall(r'class="frame" href="/similar/([0-9a-f-]+)"', answers)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_page_is_whole(client, address):
+    """Every page has a title, a language, one heading, and text for every picture."""
+    answer = client.get(address)
+    page = Reader(answer.text)
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/html"
+    assert page.all("html", "lang") == ["en"]
+    assert [tag for tag, _ in page.tags].count("h1") == 1
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert all("alt" in attrs for attrs in images)
+
+
+@pytest.mark.parametrize("address", [*PAGES, "/nothing", "/api/v1/images"])
+def test_headers_keep_everything_else_out(client, address):
+    """Every answer carries the policy: nothing inline, nothing from elsewhere, no frames."""
+    headers = client.get(address).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Referrer-Policy" in headers
+    assert "Set-Cookie" not in headers
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_page_keeps_to_the_policy(client, address):
+    """No inline script or style, and every file comes from this server and is there."""
+    html = client.get(address).text
+    page = Reader(html)
+    assert "<style" not in html
+    assert not [attrs for _, attrs in page.tags if "style" in attrs]
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
+    sources = page.all("script", "src") + page.all("link", "href") + page.all("img", "src")
+    assert sources
+    for source in set(sources):
+        assert source.startswith("/")
+        with client.get(source) as answer:
+            assert answer.status_code == 200
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", html, re.S)
+    assert not any(text.strip() for text in scripts)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_links_lead_somewhere(client, address):
+    """Every link of a page is answered."""
+    page = Reader(client.get(address).text)
+    for link in set(page.all("a", "href")) - {"#main"}:
+        with client.get(link) as answer:
+            assert answer.status_code == 200, link
+
+
+def test_new_picture_is_shown_and_answered(client):
+    """The page shows what was uploaded, says that it was encoded, and ranks the collection."""
+    answer = search_page(client, picture_bytes((3, 3, 3), (90, 30)))
+    page = Reader(answer.text)
+    (source,) = [src for src in page.all("img", "src") if src.startswith("data:")]
+    shown = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
+    assert shown.size == (90, 30)
+    assert max(shown.convert("L").getextrema()) < 10
+    assert "encoded" in answer.text
+    assert "90 × 30 pixels" in answer.text
+
+
+def test_picture_of_the_collection_is_answered_as_by_id(client, ids, place):
+    """The page of an uploaded known picture says cached and shows what the picture's own shows."""
+    by_file = search_page(client, (place.pictures / "004.png").read_bytes())
+    by_id = client.get(f"/similar/{ids['004.png']}")
+    assert ">cached<" in by_file.text
+    assert answered(by_file.text) == answered(by_id.text)
+    assert answered(by_id.text)[0] == ids["004.png"]
+    assert "this picture" in by_id.text
+
+
+def test_names_are_escaped(client, ids):
+    """A file name with a tag in it is text, on every page where it stands."""
+    for address in ("/browse", f"/similar/{ids[RED]}"):
+        html = client.get(address).text
+        assert "red &amp; &lt;b&gt;.png" in html
+        assert "& <b>" not in html
+
+
+def test_clients_file_name_is_not_shown(client):
+    """What the client's file is called stays with the client."""
+    assert "&lt;x&gt;" not in search_page(client, picture_bytes((3, 3, 3))).text
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "title"),
+    [
+        (b"", 422, "That did not work"),
+        (b"hello", 415, "That is not a picture we can read"),
+        (picture_bytes()[:50], 422, "That did not work"),
+        (bytes(9 * 2**20), 413, "That picture is too large"),
+    ],
+    ids=["nothing chosen", "text", "cut off", "too large"],
+)
+def test_bad_upload_keeps_the_form(client, data, status, title):
+    """The page says what was wrong, with the right status, and another picture can be chosen."""
+    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    kind = "multipart/form-data; boundary=x"
+    answer = client.post("/search", data=body + data + b"\r\n--x--\r\n", content_type=kind)
+    assert (answer.status_code, answer.mimetype) == (status, "text/html")
+    assert f"<h1>{title}</h1>" in answer.text
+    assert Reader(answer.text).all("input", "name") == ["image"]
+
+
+@pytest.mark.parametrize("address", ["/similar/none", "/groups/77", "/nothing", "/browse/x"])
+def test_unknown_page_is_a_kind_404(client, address):
+    """People get a page, not JSON."""
+    answer = client.get(address)
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "<h1>Not found</h1>" in answer.text
+
+
+def test_reload_of_an_answer_leads_to_the_form(client):
+    """The address of an answer opened anew is the form."""
+    answer = client.get("/search")
+    assert (answer.status_code, answer.location) == (302, "/")
+
+
+@pytest.fixture
+def large_client(tmp_path, place, app_of):
+    """Give a client of a collection of more than one page of answers."""
+    write_pictures(place.pictures, N_ANSWERS + 6)
+    place.publish(top_k=10)
+    return app_of(Settings(data=place.data.root)).test_client()
+
+
+def test_answers_go_on_by_link(large_client):
+    """The second page of a known picture goes on where the first ended."""
+    image_id = large_client.get("/api/v1/images?offset=2&limit=1").json["images"][0]["id"]
+    first = large_client.get(f"/similar/{image_id}").text
+    (link,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = large_client.get(link.replace("&amp;", "&")).text
+    shown = answered(first) + answered(second)
+    assert len(shown) == len(set(shown)) == N_ANSWERS + 9
+    assert "Page 2 of 2" in second
+    (back,) = re.findall(r'rel="prev" href="([^"]+)"', second)
+    assert answered(large_client.get(back).text) == answered(first)
+
+
+def test_answers_of_an_upload_go_on_without_being_kept(large_client):
+    """The next page of an uploaded picture is asked for with its pixels; nothing is stored."""
+    out = io.BytesIO()
+    noise_picture(99, (300, 100)).save(out, "PNG")
+    first = search_page(large_client, out.getvalue()).text
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', first))
+    (offset,) = re.findall(r'name="offset" value="(\d+)"', first)
+    second = large_client.post(
+        "/search", data={**hidden, "offset": offset}, content_type="multipart/form-data"
+    ).text
+    shown = answered(first) + answered(second)
+    assert len(shown) == len(set(shown)) == N_ANSWERS + 9
+    assert "300 × 100 pixels" in second
+    (source,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', second)
+    assert Image.open(io.BytesIO(base64.b64decode(source))).size == (256, 85)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"picture": "%"}, {"picture": "AAAA"}, {"width": "x"}, {"offset": "-1"}],
+    ids=["no base64", "no picture", "no number", "negative"],
+)
+def test_tampered_next_page_is_refused(client, fields):
+    """What comes back from a page is checked like everything else."""
+    answer = client.post("/search", data=fields, content_type="multipart/form-data")
+    assert answer.status_code in (415, 422)
+
+
+def test_pages_before_the_first_snapshot(empty_client):
+    """Without a snapshot each page says so kindly, and what to run."""
+    for address in PAGES:
+        answer = empty_client.get(address)
+        assert "lookalike build" in answer.text
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_shared_link_with_more_in_it(client):
+    """What others append to an address is ignored on pages."""
+    assert client.get("/browse?offset=2&fbclid=x").status_code == 200
+
+
+def test_groups_page_without_groups(place, app_of):
+    """Where no groups have been made the page says how to make them."""
+    place.publish()
+    client = app_of(Settings(data=place.data.root)).test_client()
+    assert "lookalike cluster" in client.get("/groups").text
+    assert client.get("/groups/0").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("pager", "expected"),
+    [
+        (Pager(0, 10, 0), (1, 1, None, None)),
+        (Pager(0, 10, 10), (1, 1, None, None)),
+        (Pager(0, 10, 11), (1, 2, None, 10)),
+        (Pager(10, 10, 11), (2, 2, 0, None)),
+        (Pager(5, 10, 100), (1, 10, 0, 15)),
+        (Pager(500, 10, 11), (51, 2, 490, None)),
+    ],
+)
+def test_pager(pager, expected):
+    """Number, count, and the offsets before and after."""
+    assert (pager.number, pager.n_pages, pager.previous, pager.next) == expected
