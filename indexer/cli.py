@@ -25,7 +25,7 @@ from indexer import evaluation, exporting, pipeline, searching
 from indexer.encoders import encoder_findings
 from indexer.errors import IndexerError
 from indexer.grouping import GroupOptions
-from indexer.options import BuildOptions, TrainingOptions
+from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
 from indexer.stages import Stages
 from models.errors import ModelsError
 
@@ -202,6 +202,30 @@ def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
         click.echo(f"  {one.path}: {one.reason}", err=True)
     if len(skipped) > n_shown:
         click.echo(f"  and {len(skipped) - n_shown:,} more: all are in skipped.json", err=True)
+
+
+@cli.command()
+@click.argument("images", type=click.Path(path_type=Path), required=False)
+@_data
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Go on although over half of the collection is gone.")
+@_as_json
+def reindex(images: Path | None, data: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Bring the collection up to date with its folder, or with the folder IMAGES.
+
+    Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id.
+    """
+    stages = _stages()
+    options = ReindexOptions(images, dry_run, yes)
+    done = pipeline.reindex(DataFolder(data), options, stages)
+    _say_skipped(done.changes.skipped)
+    stages.say(stages.summary())
+    if as_json:
+        click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict()))
+        return
+    click.echo(done.changes.summary())
+    if done.snapshot_id is not None:
+        click.echo(f"published {done.snapshot_id}: {done.n_images:,} pictures in {data}")
 
 
 @cli.command()

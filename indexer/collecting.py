@@ -74,13 +74,14 @@ def _take(found: Iterable[Scanned | Skipped], collected: Collected) -> Iterator[
         if isinstance(one, Skipped):
             collected.skipped.append(one)
             continue
-        record = _record(len(collected.records), one, copies)
+        record = make_record(len(collected.records), one, copies)
         collected.source.add(one)
         collected.records.append(record)
         yield record.id, one.thumbnail
 
 
-def _record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageRecord:
+def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageRecord:
+    """Return the record of a scanned picture, counting in `copies` how often its file has come."""
     path, raw_path = readable_path(scanned.relative)
     return ImageRecord(
         row=row,

@@ -4,6 +4,7 @@ IndexerError
 ├── NotAFolder         the image folder does not exist or is no folder
 ├── NoPictures         the folder holds nothing that can be read as a picture
 ├── PicturesSkipped    --strict, and something had to be skipped
+├── MostWouldBeLost    a re-indexing would drop over half of the collection
 └── BadLabels          a labels file that cannot be used
 """
 
@@ -22,6 +23,10 @@ class NoPictures(IndexerError):
 
 class PicturesSkipped(IndexerError):
     """Files had to be skipped, and the user asked for none to be."""
+
+
+class MostWouldBeLost(IndexerError):
+    """More than half of the pictures are gone, and the user has not said that this is meant."""
 
 
 class BadLabels(IndexerError):

@@ -21,6 +21,28 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
+class ReindexOptions:
+    """What a re-indexing was asked for.
+
+    Attributes
+    ----------
+    images : Path or None
+        Folder of pictures; None for the one that was indexed before.
+    is_dry_run : bool
+        Say what would be done, and do nothing.
+    may_lose_most : bool
+        Go on although over half of the collection is gone.
+    cache_bytes : int
+        As in `BuildOptions`.
+    """
+
+    images: Path | None = None
+    is_dry_run: bool = False
+    may_lose_most: bool = False
+    cache_bytes: int = DEFAULT_CACHE_BYTES
+
+
+@dataclass(frozen=True)
 class BuildOptions:
     """What a build was asked for.
 

@@ -17,15 +17,18 @@ from index.clusters import Clusters
 from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
 from index.manifest import Manifest
-from index.snapshot import VECTORS_FILE, DataFolder, SnapshotDraft
+from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from index.topk import TopKTable
+from indexer.changes import Changes, FolderChanges
 from indexer.collecting import Collected, collect
 from indexer.dataset import PixelSource, Skipped, walk
-from indexer.encoders import copy_encoder, find_or_train_encoder, train_encoder
+from indexer.encoders import ENCODER_FILES, copy_encoder, find_or_train_encoder, train_encoder
 from indexer.encoding import encode_collection
-from indexer.grouping import GROUP_FILES, GroupOptions, group
-from indexer.options import BuildOptions
+from indexer.errors import MostWouldBeLost, NoPictures
+from indexer.grouping import GROUP_FILES, GroupOptions, carry_groups, group
+from indexer.options import BuildOptions, ReindexOptions
 from indexer.publishing import check_disk, library_versions, write_records
+from indexer.reindexing import Merge
 from indexer.stages import Stages
 from models.encoder import Encoder
 
@@ -38,6 +41,25 @@ class Built:
     n_images: int
     n_zero_encodings: int
     skipped: list[Skipped]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Reindexed:
+    """What a re-indexing found and published.
+
+    Attributes
+    ----------
+    changes : Changes
+    snapshot_id : str or None
+        None where nothing was published: no change, or a dry run.
+    n_images : int
+    seconds : dict of str to float
+    """
+
+    changes: Changes
+    snapshot_id: str | None
+    n_images: int
     seconds: dict[str, float]
 
 
@@ -112,6 +134,7 @@ def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str,
     return {
         "n_steps": encoder.info.n_steps,  # `--steps` with this number repeats the training
         "seed": options.seed,
+        "top_k": options.top_k,
         "training": asdict(options.training),
         "groups": asdict(options.groups),
         "n_zero_encodings": n_zero,
@@ -120,6 +143,73 @@ def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str,
 
 def _pixel_source(data: DataFolder, options: BuildOptions, n_files: int) -> PixelSource:
     return PixelSource(options.images.resolve(), data.root, n_files, options.cache_bytes)
+
+
+def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reindexed:
+    """Bring the live snapshot up to date with its folder, encoding only what is new.
+
+    Raises
+    ------
+    MostWouldBeLost
+        If over half of the pictures are gone and the options do not allow it.
+    """
+    with data.locked(), data.open_current() as live:
+        root = (options.images or live.image_root).resolve()
+        files = walk(root, leave_out=data.root)
+        check_disk(data, len(files), options.cache_bytes)
+        source = PixelSource(root, data.root, len(files), options.cache_bytes)
+        with source, data.draft() as draft:
+            folder = FolderChanges(root, files, live.catalogue)
+            merge = Merge(live, Collected(root, source))
+            with stages.stage("read"):
+                merge.collect(folder.pictures(stages.progress), draft)
+            changes = folder.changes
+            if options.is_dry_run or not changes:
+                return Reindexed(changes, None, len(merge.collected.records), stages.seconds)
+            _check_loss(changes, live, root, options)
+            merge.collected.skipped += changes.skipped
+            return Reindexed(changes, *_finish_merge(data, live, merge, draft, stages))
+
+
+def _check_loss(changes: Changes, live: Snapshot, root: Path, options: ReindexOptions) -> None:
+    if len(changes.removed) * 2 > len(live) and not options.may_lose_most:
+        raise MostWouldBeLost(
+            f"{len(changes.removed):,} of {len(live):,} pictures are not in {root} any more: is it "
+            "the right folder, and is its disk mounted? If so, add --yes"
+        )
+
+
+def _finish_merge(
+    data: DataFolder, live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: Stages
+) -> tuple[str, int, dict[str, float]]:
+    """Encode, update neighbours and groups, publish."""
+    encoder = Encoder.open(live.folder / "encoder.tflite")
+    with stages.stage("encode"):
+        store = merge.write_vectors(encoder, draft.folder, stages)
+    records = merge.collected.records
+    if not records:
+        raise NoPictures(f"no picture is left in {merge.collected.root}; nothing was published")
+    with stages.stage("top-k"):
+        k = live.manifest.settings["top_k"]
+        table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
+        table.save(draft.folder)
+    with stages.stage("groups"):
+        carry_groups(live, store, merge.table_rows(), draft.folder, stages)
+    with stages.stage("publish"):
+        write_records(draft.folder, merge.collected)
+        draft.link_from(live, leave_out=set(live.manifest.files) - set(ENCODER_FILES))
+        snapshot_id = draft.publish(
+            replace(
+                live.manifest,
+                created=datetime.now(UTC).isoformat(),
+                n_images=len(records),
+                top_k=table.k,
+                image_root=str(merge.collected.root),
+                versions=library_versions(),
+            )
+        )
+        data.prune()
+    return snapshot_id, len(records), stages.seconds
 
 
 def cluster(data: DataFolder, options: GroupOptions, seed: int, stages: Stages) -> Clusters:

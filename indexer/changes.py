@@ -1,0 +1,138 @@
+"""What has changed in a folder since it was indexed: new, changed, moved and vanished files.
+
+A file of the same path, size and time of change is taken as unchanged; any other is read, and its
+content decides. A picture whose pixels are known keeps its vector, whatever its file is now called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from index.catalogue import Catalogue, ImageRecord, readable_path
+from index.topk import QUIET
+from indexer.dataset import Scanned, Skipped, scan
+
+
+@dataclass(frozen=True)
+class Found:
+    """One picture of the changed folder.
+
+    Attributes
+    ----------
+    old : ImageRecord or None
+        The record whose pixels it has, or None for pixels that are new.
+    scanned : Scanned or None
+        What was read; None where the file is unchanged.
+    """
+
+    old: ImageRecord | None
+    scanned: Scanned | None
+
+
+@dataclass
+class Changes:
+    """Paths by what became of them.
+
+    Attributes
+    ----------
+    added, changed, moved, removed : list of str
+        `moved` names the new paths.
+    skipped : list of Skipped
+    """
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to publish."""
+        return bool(self.added or self.changed or self.moved or self.removed)
+
+    def summary(self) -> str:
+        """Return one line such as "3 added, 0 changed, 1 moved, 2 removed, 1 skipped"."""
+        counts = {name: len(value) for name, value in vars(self).items()}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all lists, for JSON."""
+        return vars(self) | {"skipped": [one.as_dict() for one in self.skipped]}
+
+
+class FolderChanges:
+    """A folder compared with the catalogue of what was indexed before."""
+
+    def __init__(self, root: Path, files: list[Path], catalogue: Catalogue) -> None:
+        self.changes = Changes()
+        self._root, self._files, self._catalogue = root, files, catalogue
+        self._old = {record.raw_path or record.path: record for record in catalogue}
+        names = {_name(relative) for relative in files}
+        self._vanished = {
+            record.path: record for name, record in self._old.items() if name not in names
+        }
+
+    def pictures(self, progress: Callable[..., Any] = QUIET) -> Iterator[Found]:
+        """Yield every picture in the order of the paths, reading only files that may be new.
+
+        `changes` is complete when the last one has been taken.
+        """
+        suspects = [relative for relative in self._files if not self._is_unchanged(relative)]
+        results = scan(self._root, suspects, progress=progress)
+        suspected = set(suspects)
+        for relative in self._files:
+            record = self._old.get(_name(relative))
+            if relative not in suspected:
+                yield Found(record, None)
+                continue
+            found = self._sorted(next(results), record)
+            if found is not None:
+                yield found
+        self.changes.removed += self._vanished
+
+    def _is_unchanged(self, relative: Path) -> bool:
+        record = self._old.get(_name(relative))
+        if record is None:
+            return False
+        try:
+            status = (self._root / relative).stat()
+        except OSError:  # reading it will say what is wrong
+            return False
+        return (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.mtime_ns)
+
+    def _sorted(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
+        if isinstance(one, Skipped):
+            self.changes.skipped.append(one)
+            if record is not None:
+                self.changes.removed.append(record.path)
+            return None
+        if record is None:
+            self._note_new_path(one)
+        elif record.sha256 != one.sha256:
+            self.changes.changed.append(record.path)
+        return Found(self._of_same_pixels(one, record), one)
+
+    def _note_new_path(self, one: Scanned) -> None:
+        path = readable_path(one.relative)[0]
+        gone = (old for old, record in self._vanished.items() if record.sha256 == one.sha256)
+        moved_from = next(gone, None)
+        if moved_from is None:
+            self.changes.added.append(path)
+        else:
+            del self._vanished[moved_from]
+            self.changes.moved.append(path)
+
+    def _of_same_pixels(self, one: Scanned, record: ImageRecord | None) -> ImageRecord | None:
+        if record is not None and record.pixel_digest == one.pixel_digest:
+            return record
+        row = self._catalogue.row_of_pixels(one.pixel_digest)
+        return None if row is None else self._catalogue.image(row)
+
+
+def _name(relative: Path) -> str | bytes:
+    """Return what tells a path apart: its text, or its bytes where they are not UTF-8."""
+    text, raw = readable_path(relative)
+    return text if raw is None else raw

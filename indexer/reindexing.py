@@ -1,0 +1,115 @@
+"""A changed collection from an old one: encode what is new, carry over the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import ImageRecord, next_image_id
+from index.faiss_store import FaissStore
+from index.snapshot import VECTORS_FILE, Snapshot, SnapshotDraft
+from index.store import VectorStore
+from index.thumbnails import FILE as THUMBNAILS_FILE
+from index.thumbnails import write_thumbnails
+from indexer.changes import Found
+from indexer.collecting import Collected, make_record
+from indexer.encoding import encode_rows
+from indexer.stages import Stages
+from models.encoder import Encoder
+
+_BLOCK = 1024
+
+
+class Merge:
+    """The rows of a changed collection, each from the live snapshot or newly encoded.
+
+    Attributes
+    ----------
+    collected : Collected
+        Records of all rows; its source holds the pixels of the new ones only.
+    old_rows : list of int
+        For each row the row of the live snapshot with the same vector, or -1.
+    new_rows : list of int
+        For each row its place in the source, or -1.
+    """
+
+    def __init__(self, live: Snapshot, collected: Collected) -> None:
+        self.collected = collected
+        self.old_rows: list[int] = []
+        self.new_rows: list[int] = []
+        self._live = live
+        self._copies: dict[str, int] = {}
+
+    def collect(self, pictures: Iterable[Found], draft: SnapshotDraft) -> None:
+        """Take all pictures; write their thumbnails on the way."""
+        write_thumbnails(draft.folder / THUMBNAILS_FILE, map(self._take, pictures))
+
+    def write_vectors(self, encoder: Encoder, folder: Path, stages: Stages) -> FaissStore:
+        """Encode the new rows and write all vectors; leave out files that vanished meanwhile."""
+        new_path, path = folder / "vectors.new", folder / VECTORS_FILE
+        blocks = encode_rows(encoder, self.collected.source, stages)
+        FaissStore.write(new_path, encoder.dim, blocks)
+        self._drop_lost()
+        new = FaissStore.open(new_path)
+        FaissStore.write(path, encoder.dim, self._merged(new))
+        new_path.unlink()
+        return FaissStore.open(path)
+
+    def table_rows(self) -> NDArray[np.int64]:
+        """Return `old_rows`, each old row named once: of copies the first takes it, others -1."""
+        rows = np.array(self.old_rows, np.int64)
+        _, first = np.unique(rows, return_index=True)
+        once = np.full(len(rows), -1, np.int64)
+        once[first] = rows[first]
+        return once
+
+    def _take(self, found: Found) -> tuple[str, bytes]:
+        row, source = len(self.collected.records), self.collected.source
+        if found.scanned is None and found.old is not None:
+            image_id = next_image_id(found.old.sha256, self._copies)
+            record = replace(found.old, row=row, id=image_id)
+            thumbnail = self._old_thumbnail(found.old)
+        else:
+            assert found.scanned is not None
+            record = make_record(row, found.scanned, self._copies)
+            thumbnail = found.scanned.thumbnail
+        is_new = found.old is None
+        self.old_rows.append(-1 if found.old is None else found.old.row)
+        self.new_rows.append(len(source) if is_new else -1)
+        if is_new and found.scanned is not None:
+            source.add(found.scanned)
+        self.collected.records.append(record)
+        return record.id, thumbnail
+
+    def _old_thumbnail(self, record: ImageRecord) -> bytes:
+        thumbnails = self._live.thumbnails
+        jpeg = None if thumbnails is None else thumbnails.jpeg(record.id)
+        return jpeg or b""
+
+    def _drop_lost(self) -> None:
+        lost = self.collected.source.lost
+        if not lost:
+            return
+        kept = [row for row, new in enumerate(self.new_rows) if new not in lost]
+        copies: dict[str, int] = {}
+        records = [self.collected.records[row] for row in kept]
+        self.collected.records = [
+            replace(one, row=row, id=next_image_id(one.sha256, copies))
+            for row, one in enumerate(records)
+        ]
+        self.old_rows = [self.old_rows[row] for row in kept]
+        self.new_rows = [self.new_rows[row] for row in kept]
+        self.collected.skipped += lost.values()
+
+    def _merged(self, new: VectorStore) -> Iterator[NDArray[np.float32]]:
+        old_rows, new_rows = np.array(self.old_rows), np.array(self.new_rows)
+        for start in range(0, len(old_rows), _BLOCK):
+            old = old_rows[start : start + _BLOCK]
+            vectors = np.empty((len(old), new.dim), np.float32)
+            vectors[old >= 0] = self._live.store.vectors(old[old >= 0])
+            vectors[old < 0] = new.vectors(new_rows[start : start + _BLOCK][old < 0])
+            yield vectors

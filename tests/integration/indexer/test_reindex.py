@@ -1,0 +1,237 @@
+"""Re-indexing gives what a build from scratch with the same encoder gives, with less work."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.snapshot import DataFolder
+from index.verification import verify
+from indexer import encoding
+from indexer.cli import main
+from tests.compare import assert_same_neighbours
+from tests.fakes import noise_picture, write_pictures
+
+
+def run(*arguments):
+    """Run the command line in this process and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """Train one small encoder for all tests."""
+    folder = tmp_path_factory.mktemp("encoder")
+    write_pictures(folder / "images", 8)
+    assert run("build", folder / "images", "--data", folder / "data", "--steps", 2) == 0
+    with DataFolder(folder / "data").open_current() as snapshot:
+        return shutil.copytree(snapshot.folder, folder / "kept")
+
+
+@pytest.fixture
+def collection(encoder, tmp_path):
+    """Give a built collection of 12 pictures: its picture folder and its data folder."""
+    write_pictures(tmp_path / "images", 12)
+    build(tmp_path / "images", tmp_path / "data", encoder)
+    return tmp_path / "images", tmp_path / "data"
+
+
+def build(images, data, encoder, *more):
+    """Build without training."""
+    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2, *more) == 0
+
+
+def contents(data):
+    """Return what the live snapshot says of its pictures, vectors and neighbours."""
+    with DataFolder(data).open_current() as snapshot:
+        assert list(verify(snapshot, all_rows=True)) == []
+        records = [(r.row, r.id, r.path, r.sha256) for r in snapshot.catalogue]
+        thumbnails = [snapshot.thumbnails.jpeg(r.id) for r in snapshot.catalogue]
+        vectors = snapshot.store.vectors(np.arange(len(snapshot)))
+        return records, thumbnails, vectors, np.array(snapshot.topk.scores), snapshot.topk.rows[:]
+
+
+def assert_equal_to_a_build(images, data, encoder, fresh):
+    """Compare the live snapshot with one that is built from scratch by the same encoder."""
+    build(images, fresh, encoder)
+    ours, wanted = contents(data), contents(fresh)
+    assert ours[0] == wanted[0]
+    assert ours[1] == wanted[1]
+    np.testing.assert_array_equal(ours[2], wanted[2])
+    assert_same_neighbours(ours[3], ours[4], wanted[3], wanted[4])
+
+
+def test_every_kind_of_change_is_told_and_taken(collection, encoder, tmp_path, capsys):
+    """One added, changed, moved, removed and broken file each; the rest is carried over."""
+    images, data = collection
+    noise_picture(100).save(images / "0 new.png")
+    noise_picture(101).save(images / "003.png")
+    (images / "sub").mkdir()
+    (images / "004.png").rename(images / "sub" / "moved.png")
+    (images / "005.png").unlink()
+    (images / "broken.png").write_bytes(b"no picture")
+    before = {path: image_id for _, image_id, path, _ in contents(data)[0]}
+    capsys.readouterr()
+
+    assert run("reindex", "--data", data, "--json") == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["added"] == ["0 new.png"]
+    assert told["changed"] == ["003.png"]
+    assert told["moved"] == ["sub/moved.png"]
+    assert told["removed"] == ["005.png"]
+    assert [one["path"] for one in told["skipped"]] == ["broken.png"]
+    after = {path: image_id for _, image_id, path, _ in contents(data)[0]}
+    assert after["sub/moved.png"] == before["004.png"]
+    assert_equal_to_a_build(images, data, encoder, tmp_path / "fresh")
+
+
+def test_only_new_pictures_are_encoded(collection, monkeypatch):
+    """A moved file, a byte-identical copy and a lossless copy need no encoding; two new ones do."""
+    images, data = collection
+    (images / "001.png").rename(images / "zz.png")
+    shutil.copy(images / "002.png", images / "copy.png")
+    noise_picture(3).save(images / "same pixels.bmp")
+    noise_picture(200).save(images / "n1.png")
+    noise_picture(201).save(images / "n2.png")
+    encoded = []
+    encode_rows = encoding.encode_rows
+    monkeypatch.setattr(
+        "indexer.reindexing.encode_rows",
+        lambda encoder, source, stages: (
+            encoded.append(len(block)) or block for block in encode_rows(encoder, source, stages)
+        ),
+    )
+
+    assert run("reindex", "--data", data) == 0
+
+    assert sum(encoded) == 2
+
+
+def test_nothing_changed_publishes_nothing(collection, capsys):
+    """The live snapshot stays, even where files were touched without a change."""
+    images, data = collection
+    os.utime(images / "001.png")
+    before = DataFolder(data).current_id()
+
+    assert run("reindex", "--data", data) == 0
+
+    assert DataFolder(data).current_id() == before
+    assert "0 added, 0 changed, 0 moved, 0 removed, 0 skipped" in capsys.readouterr().out
+
+
+def test_a_dry_run_changes_nothing(collection, capsys):
+    """It says what would be done, and the data folder stays as it was."""
+    images, data = collection
+    (images / "001.png").unlink()
+    before = sorted(path.name for path in (data / "snapshots").iterdir())
+
+    assert run("reindex", "--data", data, "--dry-run") == 0
+
+    assert "1 removed" in capsys.readouterr().out
+    assert sorted(path.name for path in (data / "snapshots").iterdir()) == before
+
+
+def test_losing_most_of_a_collection_needs_yes(collection, capsys):
+    """A wrong or unmounted folder is the usual cause, and the sentence asks for it."""
+    images, data = collection
+    for number in range(7):
+        (images / f"{number:03d}.png").unlink()
+    before = DataFolder(data).current_id()
+
+    assert run("reindex", "--data", data) == 1
+    assert "7 of 12 pictures are not in" in capsys.readouterr().err
+    assert DataFolder(data).current_id() == before
+
+    assert run("reindex", "--data", data, "--yes") == 0
+    assert len(contents(data)[0]) == 5
+
+
+def test_a_moved_folder_is_taken_over(collection, encoder, tmp_path):
+    """The same pictures under another root: nothing is encoded, the root is the new one."""
+    images, data = collection
+    images.rename(tmp_path / "elsewhere")
+    noise_picture(50).save(tmp_path / "elsewhere" / "new.png")
+
+    assert run("reindex", tmp_path / "elsewhere", "--data", data) == 0
+
+    with DataFolder(data).open_current() as snapshot:
+        assert snapshot.image_root == tmp_path / "elsewhere"
+        assert len(snapshot) == 13
+
+
+def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
+    """One of forty new: the medoids stay; ten of forty: groups are made anew."""
+    images, data = tmp_path / "images", tmp_path / "data"
+    write_pictures(images, 40)
+    build(images, data, encoder)
+
+    def medoids():
+        with DataFolder(data).open_current() as snapshot:
+            rows = snapshot.clusters.medoids
+            assert snapshot.clusters.n_images == len(snapshot)
+            return {snapshot.catalogue.image(row).path for row in rows}, snapshot.clusters.seconds
+
+    before = medoids()
+    noise_picture(300).save(images / "000 new.png")
+    assert run("reindex", "--data", data) == 0
+    assert medoids() == before
+    for seed in range(10):
+        noise_picture(400 + seed).save(images / f"more {seed}.png")
+    assert run("reindex", "--data", data) == 0
+    assert medoids()[1] != before[1]
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "copy", "change", "move", "remove", "reindex"]),
+        st.integers(0, 30),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(operations=OPERATIONS)
+def test_any_sequence_of_changes_equals_a_build(encoder, tmp_path_factory, operations):
+    """Adds, copies, changes, moves, removals and re-indexings in any order: as if built anew."""
+    root = tmp_path_factory.mktemp("sequence")
+    images, data = root / "images", root / "data"
+    write_pictures(images, 5)
+    build(images, data, encoder)
+    for step, (operation, number) in enumerate(operations):
+        apply(operation, number, step, images, data)
+
+    assert run("reindex", "--data", data, "--yes") == 0
+
+    assert_equal_to_a_build(images, data, encoder, root / "fresh")
+
+
+def apply(operation, number, step, images, data):
+    """Carry out one change on the folder; at least two pictures always stay."""
+    files = sorted(images.iterdir())
+    chosen = files[number % len(files)]
+    if operation == "add":
+        noise_picture(1000 + step * 40 + number).save(images / f"{number:02d} {step}.png")
+    elif operation == "copy":
+        shutil.copy(chosen, images / f"{number:02d} copy {step}.png")
+    elif operation == "change":
+        noise_picture(5000 + step * 40 + number).save(chosen)
+    elif operation == "move":
+        chosen.rename(images / f"{number:02d} moved {step}.png")
+    elif operation == "remove" and len(files) > 2:
+        chosen.unlink()
+    elif operation == "reindex":
+        assert run("reindex", "--data", data, "--yes") == 0
