@@ -39,7 +39,7 @@ from service.schemas import (
     from_json,
 )
 from service.snapshots import Live
-from service.uploads import uploaded_file
+from service.uploads import uploaded_file, whole_body
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -60,7 +60,7 @@ def post_search() -> Response:
             "send multipart/form-data with a picture in `image`, or application/json; "
             f"not {request.mimetype or 'a body without Content-Type'}"
         )
-    body = from_json(SearchBody, request.get_data())
+    body = from_json(SearchBody, whole_body(request))
     with parts().holder.use() as live:
         return _json(_search_answer(live, search.search(live, _query_of(live, body), body)))
 

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from flask import Request
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from service.errors import InvalidRequest, MalformedBody
@@ -38,6 +39,22 @@ class InMemoryRequest(Request):
         Werkzeug's own way is a temporary file from 500 kB on.
         """
         return io.BytesIO()
+
+
+def whole_body(request: Request) -> bytes:
+    """Return the body of a request that is no form.
+
+    Raises
+    ------
+    RequestEntityTooLarge
+        If it is too large, also where the client did not say its length beforehand.
+    """
+    body = request.get_data()
+    most = request.max_content_length
+    # Werkzeug cuts a body of unknown length off at the limit without a word.
+    if request.content_length is None and most is not None and len(body) >= most:
+        raise RequestEntityTooLarge
+    return body
 
 
 def uploaded_file(request: Request, name: str) -> bytes:

@@ -1,0 +1,269 @@
+"""The server as the Procfile starts it, over a collection that the real indexer has made."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
+
+from index.snapshot import DataFolder
+from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, running, serve_command
+from tests.fakes import noise_picture
+
+BOUNDARY = "0123456789abcdef"
+KIND = f"multipart/form-data; boundary={BOUNDARY}"
+DOCS = REPOSITORY / "docs" / "http-api.md"
+
+
+def get(server, address):
+    """Return the JSON at an address."""
+    with urllib.request.urlopen(server.url + address, timeout=30) as answer:
+        return json.load(answer)
+
+
+def form(data):
+    """Return a multipart body with one picture."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def search(server, data):
+    """Return the answer to an uploaded picture."""
+    headers = {"Content-Type": KIND}
+    request = urllib.request.Request(server.url + "/api/v1/search", form(data), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def saved(picture, kind, **options):
+    """Return the file of a picture."""
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def republish(collection):
+    """Publish the current snapshot anew, with hard links to the same files."""
+    data = DataFolder(collection.data)
+    with data.locked(), data.open_current() as old, data.draft() as draft:
+        draft.link_from(old)
+        made = dataclasses.replace(old.manifest, created=datetime.now(UTC).isoformat())
+        return draft.publish(made)
+
+
+def test_picture_of_the_collection_is_cached(server):
+    """The file itself, and the same pixels as PNG, BMP or WEBP, answer as the id does."""
+    data = (server.collection.pictures / "007.png").read_bytes()
+    picture = Image.open(io.BytesIO(data))
+    image_id = get(server, "/api/v1/images?offset=7&limit=1")["images"][0]["id"]
+    wanted = get(server, f"/api/v1/images/{image_id}/similar")
+    forms = [
+        data,
+        saved(picture, "PNG", compress_level=1),
+        saved(picture, "BMP"),
+        saved(picture, "WEBP", lossless=True),
+    ]
+    for one in forms:
+        answer = search(server, one)
+        assert answer["mode"] == "cached"
+        assert answer["results"] == wanted["results"]
+    assert wanted["results"][0]["path"] == "007.png"
+    assert wanted["total"] == 41
+
+
+def test_altered_picture_is_encoded_and_finds_the_original(server):
+    """Resized and saved as JPEG it is another file with other pixels, but the same sight."""
+    for row in (0, 11, 23):
+        data = saved(noise_picture(row).resize((300, 300)), "JPEG", quality=90)
+        answer = search(server, data)
+        assert answer["mode"] == "encoded"
+        assert answer["results"][0]["path"] in (f"{row:03d}.png", "copy.png")
+
+
+def test_own_vector_finds_itself(server):
+    """The vector that the service gives out finds its picture again."""
+    image_id = get(server, "/api/v1/images?offset=5&limit=1")["images"][0]["id"]
+    similar = get(server, f"/api/v1/images/{image_id}/similar?limit=1&with_vector=true")
+    (first,) = similar["results"]
+    assert len(first["vector"]) == 4096
+    body = json.dumps({"vector": first["vector"], "limit": 1}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(server.url + "/api/v1/search", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer)
+    assert (found["mode"], found["results"][0]["id"]) == ("vector", image_id)
+
+
+def test_collection_says_what_the_indexer_did(server):
+    """Encoder and groups of the real indexer are read."""
+    about = get(server, "/api/v1/collection")
+    assert about["encoder"]["architecture"] == "classic"
+    assert about["clustering"]["n_clusters"] == 4
+    assert get(server, "/api/v1/clusters")["total"] == 4
+
+
+@pytest.mark.parametrize("says_length", [True, False], ids=["with length", "chunked"])
+@pytest.mark.parametrize("kind", ["application/json", KIND])
+def test_too_large_a_body_is_answered(server, says_length, kind):
+    """A client that sends 25 MB gets a 413 that it can read, and the worker goes on."""
+    chunks = [b"[" + b" " * 999_999] * 25
+    if kind == KIND:
+        chunks = [form(b"")[:-24], *chunks]
+    address = server.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(address, timeout=30)
+    headers = {"Content-Type": kind}
+    if says_length:
+        headers["Content-Length"] = str(sum(map(len, chunks)))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read all of it
+        connection.request(
+            "POST", "/api/v1/search", iter(chunks), headers, encode_chunked=not says_length
+        )
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert json.load(answer)["error"]["code"] == "too_large"
+    connection.close()
+    assert get(server, "/livez")["status"] == "alive"
+
+
+def test_swap_under_load(collection, tmp_path):
+    """While snapshots are exchanged, each of hundreds of requests is answered by one of them."""
+    known = (collection.pictures / "001.png").read_bytes()
+    new = saved(noise_picture(500), "PNG")
+    with running(
+        collection, tmp_path / "log", LOOKALIKE_WORKERS="2", LOOKALIKE_POLL_S="0.05"
+    ) as server:
+        published = {get(server, "/api/v1/collection")["snapshot"]}
+        stop, seen, lists = threading.Event(), set(), set()
+
+        def ask(data):
+            n = 0
+            while not stop.is_set():
+                answer = search(server, data)
+                seen.add(answer["snapshot"])
+                lists.add((data == known, *(result["id"] for result in answer["results"])))
+                n += 1
+            return n
+
+        with ThreadPoolExecutor() as pool:
+            counts = [pool.submit(ask, data) for data in (known, new, known, new)]
+            for _ in range(6):
+                published.add(republish(collection))
+                time.sleep(0.4)
+            last = max(published)
+            wait_for(lambda: last in seen)
+            stop.set()
+            n_requests = sum(count.result() for count in counts)
+        assert seen <= published
+        assert len(seen) >= 4
+        assert len(lists) == 2  # the same answers from every snapshot
+        assert n_requests >= 200
+        kept = {path.name for path in (collection.data / "snapshots").iterdir()}
+        wait_for(lambda: held(server, collection) <= {last})
+        assert published <= kept
+
+
+def held(server, collection):
+    """Return the ids of the snapshots that the workers have open (Linux only)."""
+    ids = set()
+    for worker in children(server.process.pid):
+        for link in os.scandir(f"/proc/{worker}/fd"):
+            found = re.search(r"/snapshots/([^/]+)", os.readlink(link.path))
+            ids |= {found.group(1)} if found else set()
+    return ids
+
+
+def children(pid):
+    """Return the processes that a process has started."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def wait_for(claim, within_s=30):
+    """Wait until a claim holds."""
+    end = time.monotonic() + within_s
+    while not claim():
+        assert time.monotonic() < end, "did not come true"
+        time.sleep(0.02)
+
+
+def test_stop_lets_a_request_in_flight_end(built, tmp_path):
+    """A request that has begun is answered although the server has been told to stop."""
+    with running(built, tmp_path / "log", LOOKALIKE_WORKERS="1") as server:
+        body = form((built.pictures / "002.png").read_bytes())
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            head = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\n"
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            client.sendall(body[100:])
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            assert answer.status == 200
+            assert json.load(answer)["mode"] == "cached"
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_unknown_setting_stops_the_start(tmp_path):
+    """A misspelt setting is one sentence and exit 1, not a server with other settings."""
+    done = subprocess.run(
+        serve_command(free_port()),
+        cwd=REPOSITORY,
+        env=plain_environment(LOOKALIKE_DATA=str(tmp_path), LOOKALIKE_THREAD="2"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "did you mean LOOKALIKE_THREADS?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_written_by_serving(server):
+    """Serving leaves the data folder as it was: it may be on a read-only disk."""
+
+    def state():
+        found = sorted(server.collection.data.rglob("*"))
+        return [(str(path), path.stat().st_mtime_ns) for path in found]
+
+    before = state()
+    search(server, saved(noise_picture(501), "PNG"))
+    get(server, "/api/v1/images?limit=50")
+    assert state() == before
+
+
+def test_examples_of_the_docs_run(server, tmp_path):
+    """Every shell example in docs/http-api.md works as it stands."""
+    (tmp_path / "QUERY.jpg").write_bytes(saved(noise_picture(7), "JPEG"))
+    blocks = re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
+    script = "\n".join(block for block in blocks if "curl" in block)
+    assert script.count("curl") >= 10
+    script = script.replace("http://127.0.0.1:8000", server.url)
+    fail_loudly = 'curl() { command curl --silent --show-error --fail-with-body "$@"; echo; }\n'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", fail_loudly + script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert {"cached", "encoded", "vector"} <= {answer.get("mode") for answer in answers}
+    assert (tmp_path / "original.png").read_bytes().startswith(b"\x89PNG")
