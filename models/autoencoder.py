@@ -118,6 +118,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         build=build_classic,
         loss=reconstruction_loss,
         input_side_px=256,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
     ),
 }

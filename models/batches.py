@@ -65,7 +65,7 @@ def split_rows(n_images: int, share: float, seed: int) -> Split:
         for a large collection; what is set aside beyond them is not trained on either.
     """
     order = np.random.default_rng([seed, 0]).permutation(n_images)
-    n_aside = round(n_images * share)
+    n_aside = min(round(n_images * share), n_images - 1)
     aside, training = order[:n_aside], order[n_aside:]
     validation = aside if n_aside else training
     return Split(training, validation[:MAX_VALIDATION_IMAGES])

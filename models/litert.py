@@ -30,15 +30,21 @@ class LiteModel:
         The file. Held in memory, so the file may be replaced or deleted meanwhile.
     n_threads : int
         Threads that one run uses.
+
+    Attributes
+    ----------
+    input_shape, output_shape : tuple of int
+        Of one row.
     """
 
     def __init__(self, content: bytes, n_threads: int = 1) -> None:
         self._content = content
         self._n_threads = n_threads
         self._local = threading.local()
-        interpreter = self._interpreter()
-        self.input_shape = _shape(interpreter.get_input_details())
-        self.output_shape = _shape(interpreter.get_output_details())
+        details = self._interpreter().get_input_details()
+        self.input_shape = tuple(int(side) for side in details[0]["shape"][1:])
+        # Of some models a shape is only known once they have run.
+        self.output_shape = self.run(np.zeros((1, *self.input_shape), np.float32)).shape[1:]
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the model's output for float32 rows (1 <= n <= BATCH_SIZE)."""
@@ -126,8 +132,3 @@ def _interpreter(content: bytes, n_threads: int) -> Interpreter:
         return interpreter
     except (ValueError, RuntimeError) as error:
         raise ModelMismatch(f"the model file is no tflite model ({error}); export again") from error
-
-
-def _shape(details: list[dict[str, Any]]) -> tuple[int, ...]:
-    """Return the shape of a row of the only tensor."""
-    return tuple(int(side) for side in details[0]["shape"][1:])

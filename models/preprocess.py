@@ -148,7 +148,8 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     UnknownFormat, UndecodableImage, ImageTooLarge
         As `read_picture`.
     """
-    image, image.format = _decode(data, limits or Limits())
+    image, format_ = _decode(data, limits or Limits())
+    image.format = format_
     return image
 
 

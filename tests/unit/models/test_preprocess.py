@@ -17,6 +17,7 @@ from models.preprocess import (
     decode,
     pixel_digest,
     read_picture,
+    shrink,
     thumbnail,
     to_pixels,
 )
@@ -565,6 +566,29 @@ def test_to_pixels_returns_an_own_copy_when_size_fits() -> None:
     pixels_before = pixels.copy()
     pixels[:] = 0
     assert (pixels_before == np.asarray(image)).all()
+
+
+def test_shrink_takes_block_means() -> None:
+    """Blocks of 2x2 that hold 1, 2, 3, 4 become 2.5, and nothing else mixes in."""
+    images = np.zeros((2, 256, 256, 3), np.uint8)
+    images[1, 10:12, 20:22, 2] = [[1, 2], [3, 4]]
+    small = shrink(images, 128)
+    assert small.dtype == np.float32
+    assert small[1, 5, 10].tolist() == [0, 0, 2.5]
+    assert small.sum() == 2.5
+
+
+def test_shrink_keeps_the_pixels_when_size_fits() -> None:
+    """256 stays 256, as float32."""
+    images = np.asarray(noise(256, 256))[None]
+    assert (shrink(images, 256) == images).all()
+
+
+@pytest.mark.parametrize("side_px", [100, 512])
+def test_shrink_refuses_sides_that_do_not_divide(side_px: int) -> None:
+    """Only whole blocks can be averaged."""
+    with pytest.raises(ValueError, match="does not divide 256"):
+        shrink(np.zeros((1, 256, 256, 3), np.uint8), side_px)
 
 
 def test_pixel_digest_is_sha256_of_the_bytes() -> None:
