@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
+from index.duplicates import DEFAULT_THRESHOLD, describe, duplicate_groups
 from index.errors import IndexFailure
 from index.snapshot import KEPT, DataFolder
 from index.topk import DEFAULT_K
 from index.verification import verify as verify_snapshot
-from indexer import evaluation, exporting, pipeline, searching
+from indexer import duplicate_lists, evaluation, exporting, pipeline, searching
+from indexer.duplicate_lists import printable
 from indexer.encoders import encoder_findings
 from indexer.errors import IndexerError
 from indexer.grouping import GroupOptions
@@ -255,12 +257,40 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
         click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
         return
     for one in answer.neighbours:
-        click.echo(f"{one.score:.4f}  {one.record.id:<18}  {_printable(one.record.path)}")
+        click.echo(f"{one.score:.4f}  {one.record.id:<18}  {printable(one.record.path)}")
 
 
-def _printable(path: str) -> str:
-    """Show a path on one line whatever its name holds."""
-    return path if path.isprintable() else repr(path)
+@cli.command()
+@_data
+@click.option(
+    "--threshold",
+    type=float,
+    default=DEFAULT_THRESHOLD,
+    show_default=True,
+    help="Least cosine that joins two pictures; above 1 only equal files and pixels are joined.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Groups at most.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Groups to pass over.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How the groups are printed; json gives one group a line.",
+)
+def duplicates(data: Path, threshold: float, limit: int | None, offset: int, form: str) -> None:
+    """List groups of pictures that are the same, or nearly so, the largest group first.
+
+    Each group begins with its largest picture; the scores are cosines with that one.
+    """
+    with DataFolder(data).open_current() as snapshot:
+        groups = duplicate_groups(snapshot, threshold)
+        shown = groups[offset:] if limit is None else groups[offset : offset + limit]
+        writer = duplicate_lists.WRITERS[form]
+        for line in writer(describe(snapshot, rows) for rows in shown):
+            click.echo(line)
+    click.echo(f"{len(groups):,} groups, {sum(map(len, groups)):,} pictures", err=True)
 
 
 @cli.command()

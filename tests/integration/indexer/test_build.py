@@ -267,3 +267,20 @@ def test_names_of_every_kind_are_kept(tmp_path, capsys):
                 "SELECT raw_path FROM images WHERE raw_path IS NOT NULL"
             ).fetchone()
     assert raw == b"caf\xe9.png"
+
+
+def test_duplicates_lists_the_copy_in_every_form(built, capsys):
+    """The byte-identical copy and its original are the one exact group."""
+    command = ("duplicates", "--data", built[1], "--threshold", 1.1)
+    said = []
+    for form in ("table", "json", "csv"):
+        assert run(*command, "--format", form) == 0
+        said.append(capsys.readouterr().out)
+
+    assert said[0].startswith("group 1: 2 pictures, exact\n  1.0000  ")
+    group = json.loads(said[1])
+    assert group["kind"] == "exact"
+    assert [one["path"] for one in group["images"]] == ["sub folder/003.png", "zz copy.png"]
+    heading, first, _ = said[2].splitlines()
+    assert heading.startswith("group,kind,id,path")
+    assert first.split(",")[:2] == ["1", "exact"]
