@@ -408,7 +408,7 @@ class _Run:
         if step % self.steps_a_round and not at_end:
             return
         entry = self._validated()
-        bar.set_postfix_str(_summary(entry))
+        bar.set_postfix_str(_summary(entry, self.split.is_shared))
         self._judge(entry["val_loss"], at_end)
         self.save()
         if self.on_epoch is not None:
@@ -507,8 +507,9 @@ def _small(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return blocks.mean(axis=(2, 4)).reshape(n, -1)  # (b, 768)
 
 
-def _summary(entry: dict[str, Any]) -> str:
+def _summary(entry: dict[str, Any], is_shared: bool) -> str:
+    of = " (of training pictures)" if is_shared else ""
     return (
-        f"epoch {entry['epoch']:g}, loss {entry['loss']:.4f}, val_loss {entry['val_loss']:.4f}, "
-        f"{entry['pictures_per_s']:g} pictures/s"
+        f"epoch {entry['epoch']:g}, loss {entry['loss']:.4f}, "
+        f"val_loss {entry['val_loss']:.4f}{of}, {entry['pictures_per_s']:g} pictures/s"
     )

@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -136,33 +136,51 @@ def test_train_gives_other_weights_with_another_seed(
     assert (other.autoencoder.get_weights()[0] != uninterrupted.autoencoder.get_weights()[0]).any()
 
 
-def test_train_tells_progress_and_epochs(images: Pictures, tmp_path: Path) -> None:
+class Bar:
+    """Remembers what a progress bar is told."""
+
+    made: ClassVar[list["Bar"]] = []
+
+    def __init__(self, **options: Any) -> None:
+        self.options, self.n, self.postfix = options, 0, ""
+        self.made.append(self)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def update(self, n: int) -> None:
+        """Count."""
+        self.n += n
+
+    def set_postfix_str(self, text: str) -> None:
+        """Keep the text."""
+        self.postfix = text
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    """Return the bars that are made."""
+    monkeypatch.setattr(Bar, "made", [])
+    return Bar.made
+
+
+def test_train_tells_progress_and_epochs(images: Pictures, tmp_path: Path, bars: list[Bar]) -> None:
     """The bar counts every step; on_epoch gets each entry."""
-    bars: list[Any] = []
     told: list[dict[str, Any]] = []
-
-    class Bar:
-        def __init__(self, **options: Any) -> None:
-            self.options, self.n, self.postfix = options, 0, ""
-            bars.append(self)
-
-        def __enter__(self) -> "Bar":
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            pass
-
-        def update(self, n: int) -> None:
-            self.n += n
-
-        def set_postfix_str(self, text: str) -> None:
-            self.postfix = text
-
     result = train(images, SETTINGS, tmp_path, progress=Bar, on_epoch=told.append)
     assert [(bar.options["total"], bar.n) for bar in bars] == [(70, 70)]
     assert "val_loss" in bars[0].postfix
     assert "pictures/s" in bars[0].postfix
     assert told == result.history
+
+
+def test_train_tells_when_validation_is_shared(tmp_path: Path, bars: list[Bar]) -> None:
+    """The bar says that val_loss is of training pictures."""
+    train(Pictures(1), replace(SETTINGS, steps=3), tmp_path, progress=Bar)
+    assert "(of training pictures)" in bars[0].postfix
 
 
 # ---------------------------------------------------------------- how long
