@@ -53,6 +53,9 @@ class Clusters:
         How the number of groups was chosen, with its source; "fixed" where it was given.
     elbow_clear : bool or None
         Whether the curve has a clear elbow; None without a sweep.
+    elbow_bend : float or None
+        How sharply the curve bends there: 1 for a smooth curve; clear from 1.25 on. None without
+        a sweep.
     algorithm : str
         "fasterpam" or "pyclustering".
     seed : int
@@ -76,6 +79,7 @@ class Clusters:
     wce_method: str | None = None
     rule: str = FIXED
     elbow_clear: bool | None = None
+    elbow_bend: float | None = None
     n_sampled: int | None = None
     quality: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -175,6 +179,7 @@ class Clusters:
             "algorithm": self.algorithm,
             "rule": self.rule,
             "elbow_clear": self.elbow_clear,
+            "elbow_bend": self.elbow_bend,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "n_sampled": self.n_sampled,

@@ -121,7 +121,7 @@ def fasterpam(
     n_clusters = _wanted(len(diss), n_clusters, medoids)
     search = SwapSearch(diss, n_clusters)
     found = []
-    with small_products():
+    with one_thread():
         for start in _starts(search, n_clusters, medoids, seed, n_starts):
             search.start(start)
             n_swaps = search.converge()
@@ -129,7 +129,7 @@ def fasterpam(
     return min(found, key=lambda result: result.loss)
 
 
-def small_products() -> threadpool_limits:
+def one_thread() -> threadpool_limits:
     """Return a context in which matrix products run on one thread.
 
     `SwapSearch` makes many small ones: on two threads they gain nothing on an idle machine, and
