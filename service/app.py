@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
 from index.errors import UnknownImage
@@ -19,7 +19,7 @@ from service.errors import Failure, ServiceError, to_failure
 from service.parts import KEY, Parts
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
-from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest
+from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -71,6 +71,8 @@ def _answer_error(error: Exception) -> Any:
     if isinstance(error, RoutingException):
         return error  # a redirection
     failure = to_failure(error)
+    if isinstance(error, RequestEntityTooLarge):
+        read_away(request)
     if request.path.startswith(_FOR_PROGRAMS):
         return _error_json(failure)
     return pages.error_page(failure)

@@ -34,7 +34,7 @@ _PICTURE_SENTENCES: dict[type[PictureError], str] = {
     UnknownFormat: "this is no picture of a kind that is read here; send JPEG, PNG or WEBP",
     UndecodableImage: "the picture is empty, cut off or broken; save it anew and send all of it",
 }
-_CODES = {
+CODES = {
     400: "malformed",
     404: "not_found",
     405: "method_not_allowed",
@@ -164,7 +164,7 @@ def to_failure(error: Exception) -> Failure:
     if isinstance(error, NotReady):
         return Failure(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
     if isinstance(error, ServiceError):
-        return Failure(error.status, _CODES[error.status], message)
+        return Failure(error.status, CODES[error.status], message)
     if isinstance(error, HTTPException):
         return _of_http(error)
     raise TypeError(f"{error!r} is not a client's error")
@@ -173,7 +173,7 @@ def to_failure(error: Exception) -> Failure:
 def _of_http(error: HTTPException) -> Failure:
     """Keep the status of an error that Flask or Werkzeug raised."""
     status = error.code or 500
-    code = _CODES.get(status, error.name.lower().replace(" ", "_"))
+    code = CODES.get(status, error.name.lower().replace(" ", "_"))
     kept = ("Allow", "Retry-After", "Content-Range", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
     message = _SENTENCES.get(status, error.description or error.name)

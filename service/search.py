@@ -1,13 +1,12 @@
 """Use cases: what a query is, and which pictures answer it. No Flask.
 
-**One order for a known picture.** Its neighbours in the top-k table were scored in blocks, a search
-scores one query alone, and the two differ in the last digits; pictures that nearly tie could
-change places between page 1 (from the table) and page 9 (from a search). So the table is the
-authority for the k pictures that it names, and a search only says how the others follow. Scores are
-rounded to 6 decimals before they are ordered and compared with a threshold, so that copies of one
-picture tie, as they seem to on the screen, and come lower row first on every page. Where pictures
-tie at the end of what a search returned, the search is repeated deeper, for a store may keep either
-of them. Pages put together therefore equal one large page.
+**One order on every page.** The first pages of a known picture come from the top-k table, later
+ones from a search, and either may keep any of the pictures that tie at its last rank. So the table
+is the authority for the k pictures that it names, and a search only says how the others follow; a
+search that ended among ties is repeated deeper. Scores are rounded to 6 decimals before they are
+ordered and compared with a threshold, so that pictures whose scores look equal are equal, and come
+lower row first. Pages put together therefore are one large page.
+docs/decisions/0032-one-order-for-all-pages.md says more.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ Mode = Literal["cached", "encoded", "vector"]
 
 SCORE_DECIMALS = 6
 _SPARE = 32  # rows that a search returns beyond those asked for, so that ties seldom need a second
-_DEEPER = 16  # a search that ended among ties, or above the threshold, goes so much deeper
+_DEEPER = 16  # a search that ended among ties goes so much deeper
+_COUNTED_AT_ONCE = 1024  # 16 MB of vectors
+_ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
 
 
 @dataclass(frozen=True)
@@ -203,19 +204,40 @@ def search(live: Live, query: Query, options: Options) -> Answer:
 
 
 def _rank(snapshot: Snapshot, query: Query, options: Options) -> _Ranking:
-    """Rank as deep as the page and an exact total need; a filter would go to the search."""
-    depth = options.offset + options.limit
+    """Rank as deep as the page needs, and count; a filter would go to the search."""
     if query.row is None:
-        found = _search(snapshot.store, query.vector, depth, options.score_threshold)
-        return _cut(*found, len(snapshot), options.score_threshold)
+        return _rank_by_search(snapshot.store, query.vector, options)
+    ranking = _rank_known(snapshot, query, options)
+    if options.include_self:
+        return ranking
+    return _Ranking(ranking.scores[1:], ranking.rows[1:], ranking.total - 1)
+
+
+def _rank_known(snapshot: Snapshot, query: Query, options: Options) -> _Ranking:
+    """Rank for a picture of the collection, which leads."""
+    assert query.row is not None
     scores, rows = _table_line(snapshot, query.row)
+    if _table_answers(scores, len(snapshot), options):
+        return _cut(scores, rows, len(snapshot), options.score_threshold)
+    found = _rank_by_search(snapshot.store, query.vector, options)
+    is_new = ~np.isin(found.rows, rows)
+    # The table may have been made with other rounding; scores must not rise after it.
+    new_scores = np.minimum(found.scores[is_new], scores[-1])
+    return _cut(
+        np.append(scores, new_scores),
+        np.append(rows, found.rows[is_new]),
+        found.total,
+        options.score_threshold,
+    )
+
+
+def _rank_by_search(store: VectorStore, vector: NDArray[np.float32], options: Options) -> _Ranking:
     # One more, as the picture itself may be left out.
-    if not _table_answers(scores, len(snapshot), depth + (not options.include_self), options):
-        found = _search(snapshot.store, query.vector, depth + 1, options.score_threshold)
-        scores, rows = _followed_by((scores, rows), found)
-    own = 0 if options.include_self else 1
-    n_candidates = len(snapshot) - own
-    return _cut(scores[own:], rows[own:], n_candidates, options.score_threshold)
+    scores, rows = _search(store, vector, options.offset + options.limit + 1)
+    threshold, total = options.score_threshold, len(store)
+    if threshold is not None and len(rows) < len(store) and scores[-1] >= threshold:
+        total = _count_passing(store, vector, threshold)
+    return _cut(scores, rows, total, threshold)
 
 
 def _table_line(snapshot: Snapshot, row: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -226,55 +248,54 @@ def _table_line(snapshot: Snapshot, row: int) -> tuple[NDArray[np.float64], NDAr
     return np.append(scores[0], others[0]), np.append(rows[0], others[1])
 
 
-def _table_answers(
-    scores: NDArray[np.float64], n_images: int, depth: int, options: Options
-) -> bool:
+def _table_answers(scores: NDArray[np.float64], n_images: int, options: Options) -> bool:
+    """Say whether a row's line of the table holds the whole page, and tells the total."""
     k = len(scores)
     if k == n_images:
         return True
     if options.score_threshold is None:
-        return depth <= k
+        return options.offset + options.limit + (not options.include_self) <= k
     return bool(options.score_threshold > scores[-1])  # then all that pass are in the table
 
 
 def _search(
-    store: VectorStore, vector: NDArray[np.float32], depth: int, threshold: float | None
+    store: VectorStore, vector: NDArray[np.float32], depth: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the best `depth` rows and all that tie with the last, or that pass a threshold."""
+    """Return the best `depth` rows, and all that tie with the last."""
     n = len(store)
-    k = min(n, depth + _SPARE)
+    depth = min(depth, n)
+    k = min(depth + _SPARE, n)
     while True:
         found = store.search(vector[np.newaxis], k)
         scores, rows = _in_order(_rounded(found[0][0]), found[1][0])
-        if k == n or _is_deep_enough(scores, depth, threshold):
+        if k == n or scores[-1] < scores[depth - 1]:
             return scores, rows
-        k = min(n, k * _DEEPER)
+        k = min(k * _DEEPER, n)
 
 
-def _is_deep_enough(scores: NDArray[np.float64], depth: int, threshold: float | None) -> bool:
-    last = scores[-1]
-    return bool(last < scores[depth - 1] and (threshold is None or last < threshold))
-
-
-def _followed_by(
-    table: tuple[NDArray[np.float64], NDArray[np.int64]],
-    found: tuple[NDArray[np.float64], NDArray[np.int64]],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Append to the table's line what a search found beyond it."""
-    is_new = ~np.isin(found[1], table[1])
-    # A search may score a row a trifle above the table's last; scores must not rise.
-    scores = np.minimum(found[0][is_new], table[0][-1])
-    return np.append(table[0], scores), np.append(table[1], found[1][is_new])
+def _count_passing(store: VectorStore, vector: NDArray[np.float32], threshold: float) -> int:
+    """Count all rows that pass a threshold, in bounded memory: a search would rank them as well."""
+    count = 0
+    for start in range(0, len(store), _COUNTED_AT_ONCE):
+        rows = np.arange(start, min(start + _COUNTED_AT_ONCE, len(store)))
+        rough = store.vectors(rows) @ vector
+        is_near = np.abs(rough - threshold) < _ROUGH
+        near = store.scores(vector[np.newaxis], rows[np.newaxis, is_near])[0]
+        count += int((rough[~is_near] >= threshold).sum())
+        count += int((_rounded(near) >= threshold).sum())
+    return count
 
 
 def _cut(
-    scores: NDArray[np.float64], rows: NDArray[np.int64], n: int, threshold: float | None
+    scores: NDArray[np.float64], rows: NDArray[np.int64], total: int, threshold: float | None
 ) -> _Ranking:
-    """Keep what passes the threshold, and count it."""
+    """Keep what passes the threshold; if something does not, what does is all there is."""
     if threshold is None:
-        return _Ranking(scores, rows, n)
+        return _Ranking(scores, rows, total)
     n_passing = int((scores >= threshold).sum())
-    return _Ranking(scores[:n_passing], rows[:n_passing], n_passing)
+    if n_passing < len(scores):
+        total = n_passing
+    return _Ranking(scores[:n_passing], rows[:n_passing], total)
 
 
 def _rounded(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -57,6 +57,17 @@ def whole_body(request: Request) -> bytes:
     return body
 
 
+def read_away(request: Request) -> None:
+    """Read what is left of a body that is refused, up to four times the limit.
+
+    Browsers send everything before they read the answer; if the connection is closed under them
+    they show an error of their own instead.
+    """
+    left = 4 * (request.max_content_length or 0)
+    while left > 0 and (chunk := request.environ["wsgi.input"].read(1 << 16)):
+        left -= len(chunk)
+
+
 def uploaded_file(request: Request, name: str) -> bytes:
     """Return the bytes of the one file of a form.
 

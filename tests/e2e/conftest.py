@@ -63,24 +63,26 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def serve_command(port: int) -> list[str]:
-    """Return the Procfile's command, listening on this machine only."""
+def serve_command(port: int, python: Path) -> list[str]:
+    """Return the Procfile's command, listening on this machine only, as one Python runs it."""
     (line,) = (REPOSITORY / "Procfile").read_text().splitlines()
     name, _, command = line.partition(":")
     assert name == "web"
     program, *arguments = shlex.split(command)
-    found = Path(sys.executable).with_name(program)
+    found = python.with_name(program)
     return [str(found), *arguments, "--bind", f"127.0.0.1:{port}"]
 
 
 @contextmanager
-def running(collection: Collection, log: Path, **variables) -> Iterator[Server]:
+def running(
+    collection: Collection, log: Path, python: Path = Path(sys.executable), **variables
+) -> Iterator[Server]:
     """Start the server, wait until it is ready, and stop it at the end."""
     port = free_port()
     environment = plain_environment(LOOKALIKE_DATA=str(collection.data), **variables)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            serve_command(port), cwd=REPOSITORY, env=environment, stdout=out, stderr=out
+            serve_command(port, python), cwd=REPOSITORY, env=environment, stdout=out, stderr=out
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -240,6 +240,31 @@ def test_total_is_exact(live_of, unit_vectors, threshold):
         assert ask(live, row, score_threshold=threshold, include_self=False).total == wanted - 1
 
 
+@pytest.mark.parametrize("threshold", [-1, -0.3, 0.2, 0.95])
+def test_total_of_a_vector_is_exact(live_of, threshold):
+    """The total of a query that is no stored picture is a count over all scores, too."""
+    vectors = with_ties()
+    live = live_of(vectors)
+    query = search.query_of_vector(live, list(range(1, 9)))
+    wanted = int((np.round(vectors @ query.vector, 6) >= threshold).sum())
+    for limit in (1, 30, 1000):
+        answer = search.search(live, query, Options(limit=limit, score_threshold=threshold))
+        assert answer.total == wanted
+        assert len(answer.hits) == min(limit, wanted)
+
+
+def test_threshold_counts_what_lies_on_it(live_of, monkeypatch):
+    """A score of exactly the threshold passes, also where it is counted in blocks."""
+    monkeypatch.setattr(search, "_COUNTED_AT_ONCE", 7)
+    live = live_of([[1, 0]] * 60 + [[0.6, 0.8]] * 60 + [[0, 1]] * 60, top_k=2)
+    query = search.query_of_vector(live, [1, 0])
+    totals = [
+        search.search(live, query, Options(limit=1, score_threshold=threshold)).total
+        for threshold in (0, 0.6, 0.600002, 1)
+    ]
+    assert totals == [180, 120, 60, 60]
+
+
 def test_high_threshold_is_answered_by_the_table(live_of, unit_vectors):
     """Where all that pass are in the table, no search is made, however far the page."""
     live = live_of(unit_vectors(200, dim=5), top_k=15)

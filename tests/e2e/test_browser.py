@@ -1,0 +1,226 @@
+"""The pages in a real browser, with and without JavaScript."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.fakes import noise_picture
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HOW = "no Chromium with its driver: apt-get install chromium chromium-driver"
+WIDTHS = {"desk": 1280, "phone": 390}
+
+
+def found_browser():
+    """Return the paths of Chromium and its driver, or leave the test out, but never on CI."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    if os.environ.get("CI"):
+        pytest.fail(HOW)
+    pytest.skip(HOW)
+
+
+@contextmanager
+def opened(profile, javascript=True, width=1280):
+    """Open a browser without a window."""
+    browser, driver = found_browser()
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # a container's root has none to give
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not javascript:
+        blocked = {"profile.managed_default_content_settings.javascript": 2}
+        options.add_experimental_option("prefs", blocked)
+    window = webdriver.Chrome(options, Service(driver))
+    try:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        yield window
+    finally:
+        window.quit()
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    """Give a browser with JavaScript."""
+    with opened(tmp_path_factory.mktemp("profile")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def plain_window(tmp_path_factory):
+    """Give a browser with JavaScript switched off."""
+    with opened(tmp_path_factory.mktemp("plain"), javascript=False) as one:
+        yield one
+
+
+@pytest.fixture
+def query(tmp_path):
+    """Give the file of a picture that is not in the collection, but like its picture 7."""
+    path = tmp_path / "query.jpg"
+    noise_picture(7).resize((500, 300)).save(path)
+    return path
+
+
+def one(window, selector):
+    """Return the one element of a kind."""
+    (element,) = window.find_elements(By.CSS_SELECTOR, selector)
+    return element
+
+
+def many(window, selector):
+    """Return all elements of a kind."""
+    return window.find_elements(By.CSS_SELECTOR, selector)
+
+
+def wait_for_answers(window):
+    """Wait for a page of answers, and return the addresses of their links."""
+    shown = WebDriverWait(window, 30).until(lambda w: many(w, ".answers a.frame"))
+    return [link.get_attribute("href") for link in shown]
+
+
+def broken_pictures(window):
+    """Return the addresses of pictures that the browser could not show."""
+    script = """
+      const images = [...document.images];
+      for (const image of images) image.loading = "eager";
+      return Promise.all(images.map((image) => image.decode().then(() => null, () => image.src)));
+    """
+    return [source for source in window.execute_script(script) if source]
+
+
+def said(window):
+    """Return what the browser complained of: refused files, errors in scripts."""
+    return [entry["message"] for entry in window.get_log("browser")]
+
+
+def test_upload_without_javascript(plain_window, server, query):
+    """The form works without JavaScript: the asked picture, its mode, and answers with scores."""
+    plain_window.get(server.url + "/")
+    one(plain_window, "input[type=file]").send_keys(str(query))
+    one(plain_window, "form button").click()
+    answers = wait_for_answers(plain_window)
+    assert len(answers) == 24
+    assert one(plain_window, ".badge").text == "encoded"
+    assert one(plain_window, ".asked img").get_attribute("src").startswith("data:image/jpeg")
+    names = [name.text for name in many(plain_window, ".answers .name")]
+    assert names[0] == "007.png"
+    scores = [float(score.text) for score in many(plain_window, ".score")]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_next_page_of_an_upload_without_javascript(plain_window, server, query):
+    """The rest of the answers comes by a button, and so does the way back."""
+    plain_window.get(server.url + "/")
+    one(plain_window, "input[type=file]").send_keys(str(query))
+    one(plain_window, "form button").click()
+    first = wait_for_answers(plain_window)
+    one(plain_window, ".pager button").click()
+    WebDriverWait(plain_window, 30).until(lambda w: "Page 2" in one(w, ".pager").text)
+    second = wait_for_answers(plain_window)
+    assert len(set(first + second)) == len(first + second) == 41
+    one(plain_window, ".pager button").click()
+    WebDriverWait(plain_window, 30).until(lambda w: "Page 1" in one(w, ".pager").text)
+    assert wait_for_answers(plain_window) == first
+
+
+def test_choosing_a_file_searches_at_once(window, server, query):
+    """With JavaScript no button is needed."""
+    window.get(server.url + "/")
+    one(window, "input[type=file]").send_keys(str(query))
+    wait_for_answers(window)
+    assert one(window, ".badge").text == "encoded"
+    assert broken_pictures(window) == []
+    assert said(window) == []
+
+
+def test_click_on_an_answer_searches_with_it(window, server, query):
+    """An answer leads to its own look-alikes, itself first and said to be cached."""
+    window.get(server.url + "/")
+    one(window, "input[type=file]").send_keys(str(query))
+    wait_for_answers(window)
+    name = many(window, ".answers .name")[3].text
+    many(window, ".answers a.frame")[3].click()
+    WebDriverWait(window, 30).until(lambda w: "/similar/" in w.current_url)
+    assert one(window, ".badge").text == "cached"
+    assert one(window, ".asked .name").text == name
+    assert many(window, ".answers .name")[0].text == f"this picture · {name}"
+
+
+def test_browse_to_a_picture_and_its_group(window, server):
+    """From the whole collection to one picture, to its group."""
+    window.get(server.url + "/")
+    one(window, "nav a[href='/browse']").click()
+    assert len(many(window, "main a.frame")) == 41
+    many(window, "main a.frame")[2].click()
+    wait_for_answers(window)
+    one(window, ".links a[href^='/groups/']").click()
+    assert one(window, "h1").text.startswith("Group ")
+    assert many(window, "main a.frame")
+
+
+def test_too_large_a_picture_is_a_page_with_a_form(plain_window, server, tmp_path):
+    """A browser that sends 25 MB is shown what was wrong, not a broken connection."""
+    large = tmp_path / "large.jpg"
+    large.write_bytes(bytes(25_000_000))
+    plain_window.get(server.url + "/")
+    one(plain_window, "input[type=file]").send_keys(str(large))
+    one(plain_window, "form button").click()
+    WebDriverWait(plain_window, 30).until(lambda w: "too large" in one(w, "h1").text)
+    assert many(plain_window, "input[type=file]")
+
+
+def test_file_that_is_no_picture(window, server, tmp_path):
+    """The mistake is said in words, and another picture can be chosen at once."""
+    note = tmp_path / "note.txt"
+    note.write_text("not a picture")
+    window.get(server.url + "/")
+    one(window, "input[type=file]").send_keys(str(note))
+    WebDriverWait(window, 30).until(lambda w: many(w, "[role=alert]"))
+    assert "not a picture" in one(window, "h1").text
+    assert many(window, "input[type=file]")
+
+
+@pytest.mark.parametrize("address", ["/", "/browse", "/groups", "/groups/0", "/collection", "/x"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
+    """On a desk and on a phone nothing sticks out, no picture is missing, no rule is broken."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    said(window)  # of the pages before
+    window.get(server.url + address)
+    assert window.execute_script("return document.documentElement.scrollWidth") <= width
+    assert broken_pictures(window) == []
+    assert [line for line in said(window) if "/x - Failed to load" not in line] == []
+    shot = tmp_path / "page.png"
+    assert window.save_screenshot(str(shot))
+    assert len(Image.open(shot).convert("RGB").getcolors(1 << 24)) > 3  # not blank
+
+
+def test_keyboard_reaches_everything(window, server):
+    """The first stop of the tabulator is the way past the header, and focus can be seen."""
+    window.get(server.url + "/")
+    script = "return document.activeElement.textContent.trim()"
+    body = one(window, "body")
+    body.send_keys("\ue004")  # the tabulator key
+    assert window.execute_script(script) == "Skip to the content"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert window.execute_script(outline) != "none"
