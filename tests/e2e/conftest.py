@@ -63,7 +63,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def serve_command(port: int, python: Path) -> list[str]:
+def serve_command(port: int, python: Path = Path(sys.executable)) -> list[str]:
     """Return the Procfile's command, listening on this machine only, as one Python runs it."""
     (line,) = (REPOSITORY / "Procfile").read_text().splitlines()
     name, _, command = line.partition(":")
