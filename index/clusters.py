@@ -195,6 +195,12 @@ class Clusters:
         }
 
 
+def group_name(label: int, n_clusters: int) -> str:
+    """Return a name for a group that sorts by label, such as "group-007"."""
+    digits = max(3, len(str(n_clusters - 1)))
+    return f"group-{label:0{digits}}"
+
+
 def k_groups(clusters: Clusters) -> list[list[Any]]:
     """Return the groups as k_groups.json of the original holds them.
 
