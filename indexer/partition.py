@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ MEDOID_PREFIX = "medoid--"
 LIST_FILE = ".lookalike-partition.json"
 _HALF = ".partial"  # a file that is being copied, in OUT
 _NAME_BYTES = 255  # the limit of ext4, XFS, APFS, NTFS
+_SUFFIX_BYTES = 16
 _HASH_DIGITS = 12
 _MTIME_S = 2  # FAT keeps times to 2 s
 
@@ -137,8 +139,9 @@ def partition(
     members = list(members)
     targets = dict(zip(_targets(members, set(medoids)), members, strict=True))
     _check_apart(members, out)
-    before = _earlier_files(out)
-    if not force and not _is_empty(out) and before != sorted(targets):
+    plan = {"mode": mode, "files": sorted(targets)}
+    before = _earlier_plan(out)
+    if not force and not _is_empty(out) and before != plan:
         raise FolderNotEmpty(
             f"{out} is not empty: choose another folder, or write into it with --force"
         )
@@ -147,14 +150,14 @@ def partition(
     _check_room([member for member, _ in todo], out, mode)
     out.mkdir(parents=True, exist_ok=True)
     # The list comes first, so that an interrupted run is known for one.
-    replace_text(out / LIST_FILE, json.dumps(sorted({*before, *targets})))
-    result.n_removed = _remove_strays(set(before) - set(targets), out)
+    replace_text(out / LIST_FILE, json.dumps(_both(before, plan)))
+    result.n_removed = _remove_strays(set(before["files"]) - set(targets), out)
     with progress(total=len(todo), desc="partition", unit="image") as bar:
         for member, target in todo:
             _write(member, target, out / _HALF, mode)
             result.n_written += 1
             bar.update(1)
-    replace_text(out / LIST_FILE, json.dumps(sorted(targets)))
+    replace_text(out / LIST_FILE, json.dumps(plan))
     return result
 
 
@@ -168,17 +171,24 @@ def _targets(members: Sequence[Member], medoids: set[int]) -> list[str]:
             + _file_name(member, member.row in medoids, at in hashed)
             for at, member in enumerate(members)
         ]
-        # Some file systems take A.JPG and a.jpg for one name.
-        count = Counter(path.casefold() for path in paths)
-        doubles = {at for at, path in enumerate(paths) if count[path.casefold()] > 1} - hashed
+        keys = [_as_any_file_system_sees_it(path) for path in paths]
+        count = Counter(keys)
+        doubles = {at for at, key in enumerate(keys) if count[key] > 1} - hashed
         if not doubles:
             return paths
         hashed |= doubles
 
 
+def _as_any_file_system_sees_it(path: str) -> str:
+    """Return a path that is equal for A.JPG and a.jpg, and for both ways to write an accent."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
 def _file_name(member: Member, is_medoid: bool, with_hash: bool) -> str:
     prefix = MEDOID_PREFIX if is_medoid else ""
     stem, suffix = os.path.splitext(os.path.basename(member.source))
+    if len(os.fsencode(suffix)) > _SUFFIX_BYTES:
+        stem, suffix = stem + suffix, ""  # no suffix, but a name with a dot in it
     if len(os.fsencode(prefix + stem + suffix)) > _NAME_BYTES:
         with_hash = True  # cut names may have become equal
     if with_hash:
@@ -210,18 +220,22 @@ def _is_empty(out: Path) -> bool:
     return not out.exists() or not any(out.iterdir())
 
 
-def _earlier_files(out: Path) -> list[str]:
-    """Return what an earlier partition of the folder has put there, as it wrote down."""
+def _earlier_plan(out: Path) -> dict[str, Any]:
+    """Return the mode and the files of an earlier partition of the folder, as it wrote down."""
     try:
         found = json.loads((out / LIST_FILE).read_text(encoding="utf-8"))
+        # Only names of this module's own making: the list must not lead out of the folder.
+        return {"mode": found["mode"], "files": [path for path in found["files"] if _is_ours(path)]}
     except (FileNotFoundError, NotADirectoryError):
-        return []
-    except ValueError as error:
+        return {"mode": None, "files": []}
+    except (ValueError, TypeError, KeyError) as error:
         raise PartitionError(
             f"{out / LIST_FILE} cannot be read ({error}): choose another folder"
         ) from error
-    # Only names of this module's own making: the list must not lead out of the folder.
-    return sorted(path for path in found if _is_ours(path))
+
+
+def _both(before: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+    return {"mode": plan["mode"], "files": sorted({*before["files"], *plan["files"]})}
 
 
 def _is_ours(path: Any) -> bool:
@@ -290,9 +304,9 @@ def _remove_strays(paths: Iterable[str], out: Path) -> int:
 
 def _write(member: Member, target: Path, half: Path, mode: str) -> None:
     """Make one file or link in a single step."""
-    half.unlink(missing_ok=True)  # of an interrupted run
-    target.parent.mkdir(exist_ok=True)
     try:
+        half.unlink(missing_ok=True)  # of an interrupted run
+        _make_folder(target.parent)
         if mode == COPY:
             shutil.copy2(member.source, half)
         elif mode == SYMLINK:
@@ -303,6 +317,12 @@ def _write(member: Member, target: Path, half: Path, mode: str) -> None:
     except OSError as error:
         half.unlink(missing_ok=True)
         raise PartitionError(_reason(member, target, mode, error)) from error
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_symlink():  # it may lead to the originals
+        raise PartitionError(f"{folder} is a link to another folder: remove it")
+    folder.mkdir(exist_ok=True)
 
 
 def _reason(member: Member, target: Path, mode: str, error: OSError) -> str:
