@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -91,10 +92,18 @@ def many(window, selector):
     return window.find_elements(By.CSS_SELECTOR, selector)
 
 
+def wait_for(window, claim):
+    """Wait until something holds on a page, which may be exchanged for the next meanwhile."""
+    gone = [StaleElementReferenceException, ValueError]  # `one` found none of the old or new page
+    return WebDriverWait(window, 30, ignored_exceptions=gone).until(claim)
+
+
 def wait_for_answers(window):
     """Wait for a page of answers, and return the addresses of their links."""
-    shown = WebDriverWait(window, 30).until(lambda w: many(w, ".answers a.frame"))
-    return [link.get_attribute("href") for link in shown]
+    return wait_for(
+        window,
+        lambda w: [link.get_attribute("href") for link in many(w, ".answers a.frame")],
+    )
 
 
 def broken_pictures(window):
@@ -134,11 +143,11 @@ def test_next_page_of_an_upload_without_javascript(plain_window, server, query):
     one(plain_window, "form button").click()
     first = wait_for_answers(plain_window)
     one(plain_window, ".pager button").click()
-    WebDriverWait(plain_window, 30).until(lambda w: "Page 2" in one(w, ".pager").text)
+    wait_for(plain_window, lambda w: "Page 2" in one(w, ".pager").text)
     second = wait_for_answers(plain_window)
     assert len(set(first + second)) == len(first + second) == 41
     one(plain_window, ".pager button").click()
-    WebDriverWait(plain_window, 30).until(lambda w: "Page 1" in one(w, ".pager").text)
+    wait_for(plain_window, lambda w: "Page 1" in one(w, ".pager").text)
     assert wait_for_answers(plain_window) == first
 
 
@@ -159,7 +168,7 @@ def test_click_on_an_answer_searches_with_it(window, server, query):
     wait_for_answers(window)
     name = many(window, ".answers .name")[3].text
     many(window, ".answers a.frame")[3].click()
-    WebDriverWait(window, 30).until(lambda w: "/similar/" in w.current_url)
+    wait_for(window, lambda w: "/similar/" in w.current_url)
     assert one(window, ".badge").text == "cached"
     assert one(window, ".asked .name").text == name
     assert many(window, ".answers .name")[0].text == f"this picture · {name}"
@@ -169,11 +178,11 @@ def test_browse_to_a_picture_and_its_group(window, server):
     """From the whole collection to one picture, to its group."""
     window.get(server.url + "/")
     one(window, "nav a[href='/browse']").click()
-    assert len(many(window, "main a.frame")) == 41
+    wait_for(window, lambda w: len(many(w, "main a.frame")) == 41)
     many(window, "main a.frame")[2].click()
     wait_for_answers(window)
     one(window, ".links a[href^='/groups/']").click()
-    assert one(window, "h1").text.startswith("Group ")
+    wait_for(window, lambda w: one(w, "h1").text.startswith("Group "))
     assert many(window, "main a.frame")
 
 
@@ -184,7 +193,7 @@ def test_too_large_a_picture_is_a_page_with_a_form(plain_window, server, tmp_pat
     plain_window.get(server.url + "/")
     one(plain_window, "input[type=file]").send_keys(str(large))
     one(plain_window, "form button").click()
-    WebDriverWait(plain_window, 30).until(lambda w: "too large" in one(w, "h1").text)
+    wait_for(plain_window, lambda w: "too large" in one(w, "h1").text)
     assert many(plain_window, "input[type=file]")
 
 
@@ -194,7 +203,7 @@ def test_file_that_is_no_picture(window, server, tmp_path):
     note.write_text("not a picture")
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(note))
-    WebDriverWait(window, 30).until(lambda w: many(w, "[role=alert]"))
+    wait_for(window, lambda w: many(w, "[role=alert]"))
     assert "not a picture" in one(window, "h1").text
     assert many(window, "input[type=file]")
 
