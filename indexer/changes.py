@@ -6,7 +6,7 @@ content decides. A picture whose pixels are known keeps its vector, whatever its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from index.catalogue import Catalogue, ImageRecord, readable_path
 from index.topk import QUIET
 from indexer.dataset import Scanned, Skipped, scan
+from indexer.errors import NotInTheFolder
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,32 @@ class Changes:
 
 
 class FolderChanges:
-    """A folder compared with the catalogue of what was indexed before."""
+    """A folder compared with the catalogue of what was indexed before.
 
-    def __init__(self, root: Path, files: list[Path], catalogue: Catalogue) -> None:
+    Parameters
+    ----------
+    root : Path
+    files : list of Path
+        Relative to root, in the order of their bytes.
+    catalogue : Catalogue
+        Of the live snapshot.
+    removed : set of (str, str)
+        Path and SHA-256 of pictures that the user has taken out: they are passed over.
+    suspects : set of Path, optional
+        Files to read. Default: all but those whose size and time of change are as they were.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        files: list[Path],
+        catalogue: Catalogue,
+        removed: Collection[tuple[str, str]] = (),
+        suspects: set[Path] | None = None,
+    ) -> None:
         self.changes = Changes()
-        self._root, self._files, self._catalogue = root, files, catalogue
+        self.root, self.files = root, files
+        self._catalogue, self._removed, self._suspects = catalogue, removed, suspects
         self._old = {record.raw_path or record.path: record for record in catalogue}
         names = {_name(relative) for relative in files}
         self._vanished = {
@@ -80,10 +102,10 @@ class FolderChanges:
 
         `changes` is complete when the last one has been taken.
         """
-        suspects = [relative for relative in self._files if not self._is_unchanged(relative)]
-        results = scan(self._root, suspects, progress=progress)
+        suspects = [relative for relative in self.files if self._is_suspect(relative)]
+        results = scan(self.root, suspects, progress=progress)
         suspected = set(suspects)
-        for relative in self._files:
+        for relative in self.files:
             record = self._old.get(_name(relative))
             if relative not in suspected:
                 yield Found(record, None)
@@ -93,21 +115,25 @@ class FolderChanges:
                 yield found
         self.changes.removed += self._vanished
 
-    def _is_unchanged(self, relative: Path) -> bool:
+    def _is_suspect(self, relative: Path) -> bool:
+        if self._suspects is not None:
+            return relative in self._suspects
         record = self._old.get(_name(relative))
         if record is None:
-            return False
+            return True
         try:
-            status = (self._root / relative).stat()
+            status = (self.root / relative).stat()
         except OSError:  # reading it will say what is wrong
-            return False
-        return (status.st_size, status.st_mtime_ns) == (record.size_bytes, record.mtime_ns)
+            return True
+        return (status.st_size, status.st_mtime_ns) != (record.size_bytes, record.mtime_ns)
 
     def _sorted(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
         if isinstance(one, Skipped):
             self.changes.skipped.append(one)
             if record is not None:
                 self.changes.removed.append(record.path)
+            return None
+        if (readable_path(one.relative)[0], one.sha256) in self._removed:
             return None
         if record is None:
             self._note_new_path(one)
@@ -130,6 +156,26 @@ class FolderChanges:
             return record
         row = self._catalogue.row_of_pixels(one.pixel_digest)
         return None if row is None else self._catalogue.image(row)
+
+
+def catalogued(catalogue: Catalogue, leave_out: Collection[int] = ()) -> list[Path]:
+    """Return the files of a catalogue but those of some rows, in the order of its rows."""
+    here = Path()
+    return [record.file_under(here) for record in catalogue if record.row not in leave_out]
+
+
+def relative_to_root(path: Path, root: Path) -> Path:
+    """Return a file's path under the image root, links in it left as they are.
+
+    Raises
+    ------
+    NotInTheFolder
+        If it is not there.
+    """
+    absolute = path.parent.resolve() / path.name
+    if not absolute.is_relative_to(root):
+        raise NotInTheFolder(f"{path} is not under {root}: copy it there, then add it again")
+    return absolute.relative_to(root)
 
 
 def _name(relative: Path) -> str | bytes:

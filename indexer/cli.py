@@ -219,7 +219,31 @@ def reindex(images: Path | None, data: Path, dry_run: bool, yes: bool, as_json: 
     """
     stages = _stages()
     options = ReindexOptions(images, dry_run, yes)
-    done = pipeline.reindex(DataFolder(data), options, stages)
+    _say_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_data
+@_as_json
+def add(paths: tuple[Path, ...], data: Path, as_json: bool) -> None:
+    """Take single pictures into the collection; they must lie in its folder."""
+    _say_update(pipeline.add(DataFolder(data), list(paths), stages := _stages()), stages, as_json)
+
+
+@cli.command()
+@click.argument("ids", nargs=-1, required=True)
+@_data
+@_as_json
+def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
+    """Take single pictures out of the collection by their ids.
+
+    Their files stay, and `reindex` leaves them out until `add` takes them in again.
+    """
+    _say_update(pipeline.remove(DataFolder(data), list(ids), stages := _stages()), stages, as_json)
+
+
+def _say_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
     _say_skipped(done.changes.skipped)
     stages.say(stages.summary())
     if as_json:
@@ -227,7 +251,7 @@ def reindex(images: Path | None, data: Path, dry_run: bool, yes: bool, as_json: 
         return
     click.echo(done.changes.summary())
     if done.snapshot_id is not None:
-        click.echo(f"published {done.snapshot_id}: {done.n_images:,} pictures in {data}")
+        click.echo(f"published {done.snapshot_id}: {done.n_images:,} pictures")
 
 
 @cli.command()

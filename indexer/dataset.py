@@ -110,7 +110,12 @@ def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
             files += [Path(folder, n).relative_to(root) for n in names if not n.startswith(".")]
         else:
             subfolders.clear()
-    return sorted(files, key=lambda path: os.fsencode(path.as_posix()))
+    return sorted(files, key=path_order)
+
+
+def path_order(relative: Path) -> bytes:
+    """Return what files are ordered by: the bytes of their paths."""
+    return os.fsencode(relative.as_posix())
 
 
 def _first_visit(folder: str | Path, seen: set[tuple[int, int]]) -> bool:

@@ -8,6 +8,7 @@ nothing of it, and an interrupted run leaves nothing but checkpoints that the ne
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +20,16 @@ from index.manifest import FILE as MANIFEST_FILE
 from index.manifest import Manifest
 from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from index.topk import TopKTable
-from indexer.changes import Changes, FolderChanges
+from indexer.changes import Changes, FolderChanges, catalogued, relative_to_root
 from indexer.collecting import Collected, collect
-from indexer.dataset import PixelSource, Skipped, walk
-from indexer.encoders import ENCODER_FILES, copy_encoder, find_or_train_encoder, train_encoder
+from indexer.dataset import PixelSource, Skipped, path_order, walk
+from indexer.encoders import copy_encoder, find_or_train_encoder, train_encoder
 from indexer.encoding import encode_collection
-from indexer.errors import MostWouldBeLost, NoPictures
-from indexer.grouping import GROUP_FILES, GroupOptions, carry_groups, group
+from indexer.grouping import GROUP_FILES, GroupOptions, group
 from indexer.options import BuildOptions, ReindexOptions
 from indexer.publishing import check_disk, library_versions, write_records
-from indexer.reindexing import Merge
+from indexer.reindexing import Merge, check_loss, publish_merge
+from indexer.removals import removed_before, write_removed
 from indexer.stages import Stages
 from models.encoder import Encoder
 
@@ -156,60 +157,67 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
     with data.locked(), data.open_current() as live:
         root = (options.images or live.image_root).resolve()
         files = walk(root, leave_out=data.root)
-        check_disk(data, len(files), options.cache_bytes)
-        source = PixelSource(root, data.root, len(files), options.cache_bytes)
-        with source, data.draft() as draft:
-            folder = FolderChanges(root, files, live.catalogue)
-            merge = Merge(live, Collected(root, source))
-            with stages.stage("read"):
-                merge.collect(folder.pictures(stages.progress), draft)
-            changes = folder.changes
-            if options.is_dry_run or not changes:
-                return Reindexed(changes, None, len(merge.collected.records), stages.seconds)
-            _check_loss(changes, live, root, options)
-            merge.collected.skipped += changes.skipped
-            return Reindexed(changes, *_finish_merge(data, live, merge, draft, stages))
+        folder = FolderChanges(root, files, live.catalogue, removed_before(live))
+        return _update(data, live, folder, options, stages)
 
 
-def _check_loss(changes: Changes, live: Snapshot, root: Path, options: ReindexOptions) -> None:
-    if len(changes.removed) * 2 > len(live) and not options.may_lose_most:
-        raise MostWouldBeLost(
-            f"{len(changes.removed):,} of {len(live):,} pictures are not in {root} any more: is it "
-            "the right folder, and is its disk mounted? If so, add --yes"
-        )
+def add(data: DataFolder, paths: list[Path], stages: Stages) -> Reindexed:
+    """Take single files of the image root into the live snapshot, and nothing else that changed.
+
+    Raises
+    ------
+    NotInTheFolder
+        If a path does not lie under the image root.
+    """
+    with data.locked(), data.open_current() as live:
+        wanted = [relative_to_root(path, live.image_root) for path in paths]
+        files = sorted({*catalogued(live.catalogue), *wanted}, key=path_order)
+        folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set(wanted))
+        return _update(data, live, folder, ReindexOptions(), stages)
 
 
-def _finish_merge(
-    data: DataFolder, live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: Stages
-) -> tuple[str, int, dict[str, float]]:
-    """Encode, update neighbours and groups, publish."""
-    encoder = Encoder.open(live.folder / "encoder.tflite")
-    with stages.stage("encode"):
-        store = merge.write_vectors(encoder, draft.folder, stages)
-    records = merge.collected.records
-    if not records:
-        raise NoPictures(f"no picture is left in {merge.collected.root}; nothing was published")
-    with stages.stage("top-k"):
-        k = live.manifest.settings["top_k"]
-        table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
-        table.save(draft.folder)
-    with stages.stage("groups"):
-        carry_groups(live, store, merge.table_rows(), draft.folder, stages)
-    with stages.stage("publish"):
-        write_records(draft.folder, merge.collected)
-        draft.link_from(live, leave_out=set(live.manifest.files) - set(ENCODER_FILES))
-        snapshot_id = draft.publish(
-            replace(
-                live.manifest,
-                created=datetime.now(UTC).isoformat(),
-                n_images=len(records),
-                top_k=table.k,
-                image_root=str(merge.collected.root),
-                versions=library_versions(),
-            )
-        )
+def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
+    """Take single pictures out of the live snapshot; their files stay, and `reindex` minds it.
+
+    Raises
+    ------
+    UnknownImage
+        If one of the ids is unknown; then nothing is removed.
+    """
+    with data.locked(), data.open_current() as live:
+        rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
+        files = catalogued(live.catalogue, leave_out=rows)
+        folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set())
+        return _update(data, live, folder, ReindexOptions(may_lose_most=True), stages, rows)
+
+
+def _update(
+    data: DataFolder,
+    live: Snapshot,
+    folder: FolderChanges,
+    options: ReindexOptions,
+    stages: Stages,
+    removed_rows: Collection[int] = (),
+) -> Reindexed:
+    """Publish a changed collection, if it has changed."""
+    live.check_files()  # what is carried over must not be damaged
+    n_files = len(folder.files)
+    check_disk(data, n_files, options.cache_bytes)
+    source = PixelSource(folder.root, data.root, n_files, options.cache_bytes)
+    with source, data.draft() as draft:
+        merge = Merge(live, Collected(folder.root, source))
+        with stages.stage("read"):
+            merge.collect(folder.pictures(stages.progress), draft)
+        changes, n_images = folder.changes, len(merge.collected.records)
+        if options.is_dry_run or not changes:
+            return Reindexed(changes, None, n_images, stages.seconds)
+        if not options.may_lose_most:
+            check_loss(changes, len(live), folder.root)
+        merge.collected.skipped += changes.skipped
+        write_removed(live, removed_rows, folder, draft.folder)
+        snapshot_id = publish_merge(live, merge, draft, stages)
         data.prune()
-    return snapshot_id, len(records), stages.seconds
+    return Reindexed(changes, snapshot_id, len(merge.collected.records), stages.seconds)
 
 
 def cluster(data: DataFolder, options: GroupOptions, seed: int, stages: Stages) -> Clusters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ from index.snapshot import VECTORS_FILE, Snapshot, SnapshotDraft
 from index.store import VectorStore
 from index.thumbnails import FILE as THUMBNAILS_FILE
 from index.thumbnails import write_thumbnails
-from indexer.changes import Found
+from indexer.changes import Changes, Found
 from indexer.collecting import Collected, make_record
+from indexer.encoders import ENCODER_FILES
 from indexer.encoding import encode_rows
+from indexer.errors import MostWouldBeLost, NoPictures
+from indexer.grouping import carry_groups
+from indexer.publishing import library_versions, write_records
 from indexer.stages import Stages
 from models.encoder import Encoder
 
@@ -54,6 +59,8 @@ class Merge:
         blocks = encode_rows(encoder, self.collected.source, stages)
         FaissStore.write(new_path, encoder.dim, blocks)
         self._drop_lost()
+        if not self.collected.records:
+            raise NoPictures(f"no picture is left in {self.collected.root}: nothing is published")
         new = FaissStore.open(new_path)
         FaissStore.write(path, encoder.dim, self._merged(new))
         new_path.unlink()
@@ -113,3 +120,38 @@ class Merge:
             vectors[old >= 0] = self._live.store.vectors(old[old >= 0])
             vectors[old < 0] = new.vectors(new_rows[start : start + _BLOCK][old < 0])
             yield vectors
+
+
+def check_loss(changes: Changes, n_live: int, root: Path) -> None:
+    """Refuse to lose over half of a collection: raise MostWouldBeLost."""
+    if len(changes.removed) * 2 > n_live:
+        raise MostWouldBeLost(
+            f"{len(changes.removed):,} of {n_live:,} pictures are not in {root} any more: is it "
+            "the right folder, and is its disk mounted? If so, add --yes"
+        )
+
+
+def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: Stages) -> str:
+    """Encode what is new, bring neighbours and groups up to date, publish; return the id."""
+    encoder = Encoder.open(live.folder / "encoder.tflite")
+    with stages.stage("encode"):
+        store = merge.write_vectors(encoder, draft.folder, stages)
+    with stages.stage("top-k"):
+        k = live.manifest.settings["top_k"]
+        table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
+        table.save(draft.folder)
+    with stages.stage("groups"):
+        carry_groups(live, store, merge.table_rows(), draft.folder, stages)
+    with stages.stage("publish"):
+        write_records(draft.folder, merge.collected)
+        draft.link_from(live, leave_out=set(live.manifest.files) - set(ENCODER_FILES))
+        return draft.publish(
+            replace(
+                live.manifest,
+                created=datetime.now(UTC).isoformat(),
+                n_images=len(merge.collected.records),
+                top_k=table.k,
+                image_root=str(merge.collected.root),
+                versions=library_versions(),
+            )
+        )

@@ -188,6 +188,65 @@ def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
     assert medoids()[1] != before[1]
 
 
+def test_a_removed_picture_stays_away_until_it_is_added_again(collection, encoder, tmp_path):
+    """Its file stays in the folder, and re-indexing minds the decision."""
+    images, data = collection
+    image_id = {path: image_id for _, image_id, path, _ in contents(data)[0]}["004.png"]
+
+    assert run("remove", image_id, "--data", data) == 0
+    assert "004.png" not in [path for *_, path, _ in contents(data)[0]]
+    noise_picture(60).save(images / "new.png")
+    assert run("reindex", "--data", data) == 0
+    assert "004.png" not in [path for *_, path, _ in contents(data)[0]]
+    assert run("add", images / "004.png", "--data", data) == 0
+
+    assert_equal_to_a_build(images, data, encoder, tmp_path / "fresh")
+    assert run("reindex", "--data", data) == 0
+    assert len(contents(data)[0]) == 13
+
+
+def test_add_takes_one_file_and_nothing_else(collection):
+    """Another new file and a deleted one are left for `reindex`."""
+    images, data = collection
+    noise_picture(70).save(images / "one.png")
+    noise_picture(71).save(images / "other.png")
+    (images / "000.png").unlink()
+
+    assert run("add", images / "one.png", "--data", data) == 0
+
+    paths = [path for *_, path, _ in contents(data)[0]]
+    assert "one.png" in paths
+    assert "000.png" in paths
+    assert "other.png" not in paths
+
+
+def test_what_cannot_be_added_or_removed_is_explained(collection, tmp_path, capsys):
+    """A file elsewhere and an unknown id: one sentence each, nothing published."""
+    _, data = collection
+    noise_picture(1).save(tmp_path / "elsewhere.png")
+    before = DataFolder(data).current_id()
+
+    assert run("add", tmp_path / "elsewhere.png", "--data", data) == 1
+    assert "copy it there, then add it again" in capsys.readouterr().err
+    assert run("remove", "nope", "--data", data) == 1
+    assert "has the id 'nope'" in capsys.readouterr().err
+    assert DataFolder(data).current_id() == before
+
+
+def test_a_damaged_snapshot_is_not_carried_over(collection, capsys):
+    """A flipped byte in the old vectors is named; it does not get a new checksum."""
+    images, data = collection
+    folder = DataFolder(data)
+    file = folder.snapshots / folder.current_id() / "vectors.faiss"
+    content = bytearray(file.read_bytes())
+    content[100_000] ^= 1
+    file.write_bytes(content)
+    noise_picture(80).save(images / "new.png")
+
+    assert run("reindex", "--data", data) == 1
+    assert "vectors.faiss" in capsys.readouterr().err
+
+
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["add", "copy", "change", "move", "remove", "reindex"]),
