@@ -198,9 +198,9 @@ class SnapshotDraft:
         self.folder = data.snapshots / name
         self.folder.mkdir(parents=True)
 
-    def link_from(self, old: Snapshot, leave_out: Iterable[str] = ()) -> None:
-        """Take over the files of another snapshot by hard links, but those left out."""
-        for name in sorted(set(old.manifest.files) - set(leave_out)):
+    def link_from(self, old: Snapshot, names: Iterable[str]) -> None:
+        """Take over those of some files that another snapshot has, by hard links."""
+        for name in sorted(set(old.manifest.files) & set(names)):
             try:
                 os.link(old.folder / name, self.folder / name)
             except OSError:  # a file system without hard links

@@ -17,17 +17,19 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
+from index.clusters import Clusters
 from index.duplicates import DEFAULT_THRESHOLD, describe, duplicate_groups
 from index.errors import IndexFailure
 from index.snapshot import KEPT, DataFolder
 from index.topk import DEFAULT_K
 from index.verification import verify as verify_snapshot
 from indexer import duplicate_lists, evaluation, exporting, pipeline, searching
+from indexer.clustering import ALGORITHMS, ELBOWS, FASTERPAM, KMEDOIDS, Grouping
 from indexer.duplicate_lists import printable
 from indexer.encoders import encoder_findings
 from indexer.errors import IndexerError
-from indexer.grouping import GroupOptions
 from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
+from indexer.partition import COPY, MODES
 from indexer.stages import Stages
 from models.errors import ModelsError
 
@@ -107,15 +109,44 @@ _training = _with_options(
 
 
 _grouping = _with_options(
-    click.option("--clusters", type=click.IntRange(min=1), help="Number of groups."),
+    click.option("--clusters", type=click.IntRange(min=1), help="Number of groups; no sweep."),
+    click.option(
+        "--min-clusters",
+        type=click.IntRange(min=1),
+        default=2,
+        show_default=True,
+        help="Fewest groups that the elbow looks at.",
+    ),
+    click.option(
+        "--max-clusters",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Most groups that the elbow looks at.",
+    ),
     click.option(
         "--algorithm",
-        type=click.Choice(["fasterpam", "pyclustering"]),
-        default="fasterpam",
+        type=click.Choice(ALGORITHMS),
+        default=FASTERPAM,
         show_default=True,
         help="How the groups are found.",
     ),
+    click.option(
+        "--elbow",
+        type=click.Choice(ELBOWS),
+        default=KMEDOIDS,
+        show_default=True,
+        help="Curve that the number of groups is read off; kmeans is the original's, "
+        "pyclustering takes hours.",
+    ),
 )
+
+
+def _group_options(seed: int, options: dict[str, Any]) -> Grouping:
+    """Take the options of `_grouping` out of a command's options."""
+    names = ("min_clusters", "max_clusters", "algorithm", "elbow")
+    chosen = {name: options.pop(name) for name in names}
+    return Grouping(n_clusters=options.pop("clusters"), seed=seed, **chosen)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -150,8 +181,6 @@ def build(
     top_k: int,
     encoder: Path,
     retrain: bool,
-    clusters: int | None,
-    algorithm: str,
     **training: Any,
 ) -> None:
     """Turn the folder IMAGES into a published snapshot: train, encode, find neighbours, group."""
@@ -163,7 +192,7 @@ def build(
         top_k=top_k,
         encoder=encoder,
         retrain=retrain,
-        groups=GroupOptions(clusters, algorithm),
+        groups=_group_options(seed, training),
     )
     built = pipeline.build(DataFolder(data), options, stages)
     _say_skipped(built.skipped)
@@ -199,7 +228,7 @@ def _build_options(
 def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
     if not skipped:
         return
-    click.echo(f"skipped {len(skipped):,} files:", err=True)
+    click.echo(f"skipped {len(skipped):,} {'file' if len(skipped) == 1 else 'files'}:", err=True)
     for one in skipped[:n_shown]:
         click.echo(f"  {one.path}: {one.reason}", err=True)
     if len(skipped) > n_shown:
@@ -258,12 +287,71 @@ def _say_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None
 @_data
 @_seed
 @_grouping
-def cluster(data: Path, seed: int, clusters: int | None, algorithm: str) -> None:
-    """Group the live snapshot anew, and publish it with these groups."""
+@click.option("--labels", help="Compare with classes: `folders`, or a CSV file as for `evaluate`.")
+@click.option("--column", help="Column of the CSV file that holds the classes.")
+@click.option(
+    "--sheets",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for a picture sheet of each group, its medoid first.",
+)
+def cluster(
+    data: Path,
+    seed: int,
+    labels: str | None,
+    column: str | None,
+    sheets: Path | None,
+    **grouping: Any,
+) -> None:
+    """Group the live snapshot anew, and publish it with these groups.
+
+    The number of groups is read off the elbow of a sweep, unless --clusters says it. Interrupted,
+    the old groups stay.
+    """
     stages = _stages()
-    found = pipeline.cluster(DataFolder(data), GroupOptions(clusters, algorithm), seed, stages)
+    known = None if labels is None else (labels, column)
+    how = _group_options(seed, grouping)
+    found = pipeline.cluster(DataFolder(data), how, stages, known, sheets)
+    _say_groups(found)
     stages.say(stages.summary())
-    click.echo(f"{len(found)} groups, the largest of {found.sizes[0]:,} pictures")
+
+
+def _say_groups(found: Clusters) -> None:
+    click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
+    click.echo(f"number of groups: {found.rule}")
+    if found.elbow_clear is False:
+        click.echo("the curve has no clear elbow: another number may serve as well (--clusters)")
+    if found.n_sampled is not None:
+        click.echo(f"grouped by samples of {found.n_sampled:,} pictures, the others assigned")
+    for name, value in {"loss": found.loss, **found.quality}.items():
+        if value is not None:
+            click.echo(f"{name:<20}{value:.4f}")
+
+
+@cli.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@_data
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=COPY,
+    show_default=True,
+    help="How each picture gets there.",
+)
+@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the pictures, if it has moved.",
+)
+def partition(out: Path, data: Path, mode: str, force: bool, images: Path | None) -> None:
+    """Put the pictures into one folder for each group, in OUT; the originals stay as they are."""
+    done = pipeline.partition(DataFolder(data), out, mode, force, images, _stages())
+    for path in done.missing[:20]:
+        click.echo(f"missing: {printable(path)}", err=True)
+    click.echo(
+        f"{done.n_written:,} pictures written, {done.n_kept:,} were there, "
+        f"{done.n_removed:,} removed, {len(done.missing):,} missing"
+    )
 
 
 @cli.command()

@@ -54,7 +54,7 @@ def collect(
             f"{len(collected.skipped)} files cannot be used, the first is {first.path} "
             f"({first.reason}): mend or remove them, or leave out --strict"
         )
-    stages.say(f"{len(collected.records):,} pictures, {len(collected.skipped):,} files skipped")
+    stages.say(f"{len(collected.records):,} pictures, {len(collected.skipped):,} skipped")
     return collected
 
 

@@ -4,6 +4,7 @@ IndexerError
 ├── NotAFolder         the image folder does not exist or is no folder
 ├── NoPictures         the folder holds nothing that can be read as a picture
 ├── PicturesSkipped    --strict, and something had to be skipped
+├── NoGroups           the snapshot has no groups yet
 ├── NotInTheFolder     a file to add does not lie under the image root
 ├── MostWouldBeLost    a re-indexing would drop over half of the collection
 └── BadLabels          a labels file that cannot be used
@@ -24,6 +25,10 @@ class NoPictures(IndexerError):
 
 class PicturesSkipped(IndexerError):
     """Files had to be skipped, and the user asked for none to be."""
+
+
+class NoGroups(IndexerError):
+    """The collection has not been grouped yet."""
 
 
 class NotInTheFolder(IndexerError):

@@ -1,10 +1,9 @@
-"""Groups of a stored collection: how many, around which medoids, written as clusters.json."""
+"""Groups of a stored collection: made anew, or carried over to a changed one."""
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,97 +13,84 @@ from numpy.typing import NDArray
 from index.clusters import Clusters
 from index.snapshot import CLUSTERS_FILE, Snapshot
 from index.store import VectorStore
-from indexer.fasterpam import fasterpam
+from indexer.clustering import Grouping, group_images
+from indexer.dissimilarity import assign
+from indexer.group_sheets import group_sheet, plot_elbow
 from indexer.stages import Stages
 
-GROUP_FILES = (CLUSTERS_FILE,)
+ELBOW_PLOT = "elbow.png"
+GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT)
 _REGROUP_SHARE = 0.1  # of the pictures; beyond it old medoids stand for too little
-_BLOCK = 1024
-
-
-@dataclass(frozen=True)
-class GroupOptions:
-    """How to group; see the command `cluster`."""
-
-    n_clusters: int | None = None
-    algorithm: str = "fasterpam"
 
 
 def group(
-    store: VectorStore, folder: Path, options: GroupOptions, seed: int, stages: Stages
+    store: VectorStore,
+    folder: Path,
+    how: Grouping,
+    stages: Stages,
+    classes: Sequence[str | None] | None = None,
 ) -> Clusters:
-    """Group all stored vectors and write clusters.json into a folder."""
-    start = time.monotonic()
-    n = len(store)
-    n_clusters = options.n_clusters or max(1, round(math.sqrt(n / 2)))
-    vectors = store.vectors(np.arange(n))
-    diss = np.clip(1 - vectors @ vectors.T, 0, None)
-    np.fill_diagonal(diss, 0)
-    found = fasterpam(diss, min(n_clusters, n), seed=seed)
-    scores = 1 - diss[np.arange(n), found.medoids[found.labels]]
-    clusters = Clusters.numbered(
-        found.labels,
-        found.medoids,
-        scores.astype(np.float32),
-        loss=found.loss,
-        algorithm=options.algorithm,
-        seed=seed,
-        seconds=time.monotonic() - start,
-    )
+    """Group all stored vectors; write clusters.json and, after a sweep, elbow.png into a folder."""
+    clusters = group_images(store, how, classes=classes, progress=stages.progress, say=stages.say)
     clusters.save(folder / CLUSTERS_FILE)
+    if clusters.wce:
+        plot_elbow(clusters, folder / ELBOW_PLOT)
     return clusters
 
 
 def carry_groups(
-    live: Snapshot,
-    store: VectorStore,
-    old_rows: NDArray[np.int64],
-    folder: Path,
-    stages: Stages,
-) -> None:
+    live: Snapshot, store: VectorStore, old_rows: NDArray[np.int64], folder: Path, stages: Stages
+) -> bool:
     """Give each picture of a changed collection the nearest of the medoids that there were.
 
     Where a medoid is gone, or over a tenth of the pictures changed, the groups are made anew, as
     they were made before. A collection without groups stays without.
+
+    Returns
+    -------
+    is_carried : bool
+        The medoids are the old ones, and so is the curve.
     """
     old = live.clusters
     if old is None:
-        return
+        return False
     new_of_old = np.full(old.n_images, -1)
     new_of_old[old_rows[old_rows >= 0]] = np.flatnonzero(old_rows >= 0)
     medoids = new_of_old[old.medoids]
     n_kept = int((old_rows >= 0).sum())
     n_changed = len(store) - n_kept + old.n_images - n_kept
     if (medoids < 0).any() or n_changed > _REGROUP_SHARE * len(store):
-        settings = dict(live.manifest.settings["groups"])
-        seed = settings.pop("seed", live.manifest.settings["seed"])
-        group(store, folder, GroupOptions(**settings), seed, stages)
-        return
-    labels, scores = nearest_medoids(store, medoids)
-    replace(
-        Clusters.numbered(labels, medoids, scores, **_facts(old)),
-        loss=float((1 - scores.astype(np.float64)).sum()),
-    ).save(folder / CLUSTERS_FILE)
+        group(store, folder, _as_before(live, len(store)), stages)
+        return False
+    found = assign(store, medoids, stages.progress)
+    facts = _facts(old) | {"loss": found.loss}
+    Clusters.numbered(found.labels, medoids, found.scores, **facts).save(folder / CLUSTERS_FILE)
+    return True
 
 
-def nearest_medoids(
-    store: VectorStore, medoids: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return each row's nearest medoid, (n,) int32, and the cosine with it, (n,) float32."""
-    centres = store.vectors(medoids)
-    labels = np.empty(len(store), np.int32)
-    scores = np.empty(len(store), np.float32)
-    for start in range(0, len(store), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(store)))
-        products = store.vectors(block) @ centres.T
-        labels[block] = products.argmax(axis=1)
-        scores[block] = products.max(axis=1)
-    labels[medoids] = np.arange(len(medoids))
-    scores[medoids] = 1.0
-    return labels, np.clip(scores, -1.0, 1.0)
+def _as_before(live: Snapshot, n_images: int) -> Grouping:
+    """Return the options of the live snapshot's groups, cut to what a smaller collection allows."""
+    how = Grouping(**live.manifest.settings["groups"])
+    if how.n_clusters is not None:
+        return replace(how, n_clusters=min(how.n_clusters, n_images))
+    return replace(how, min_clusters=min(how.min_clusters, n_images))
 
 
 def _facts(clusters: Clusters) -> dict[str, Any]:
     """Return what is known of groups but for labels, medoids and scores."""
     parts = ("labels", "medoids", "scores")
     return {f.name: getattr(clusters, f.name) for f in fields(clusters) if f.name not in parts}
+
+
+def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: Stages) -> None:
+    """Write a picture sheet of every group, group-000.jpg and so on, the medoid first."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def thumbnail(row: int) -> bytes:
+        assert snapshot.thumbnails is not None
+        return snapshot.thumbnails.jpeg(snapshot.catalogue.image(row).id) or b""
+
+    with stages.progress(total=len(clusters), desc="sheets", unit="group") as bar:
+        for label in range(len(clusters)):
+            group_sheet(clusters, label, thumbnail, folder / f"group-{label:03d}.jpg")
+            bar.update(1)

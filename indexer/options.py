@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.topk import DEFAULT_K
+from indexer.clustering import Grouping
 from indexer.dataset import DEFAULT_CACHE_BYTES
-from indexer.grouping import GroupOptions
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class BuildOptions:
     seed: int = 0
     training: TrainingOptions = field(default_factory=TrainingOptions)
     top_k: int = DEFAULT_K
-    groups: GroupOptions = field(default_factory=GroupOptions)
+    groups: Grouping = field(default_factory=Grouping)
     encoder: Path | None = None
     retrain: bool = False
     strict: bool = False

@@ -21,12 +21,18 @@ from index.manifest import Manifest
 from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from index.topk import TopKTable
 from indexer.changes import Changes, FolderChanges, catalogued, relative_to_root
+from indexer.clustering import Grouping
 from indexer.collecting import Collected, collect
 from indexer.dataset import PixelSource, Skipped, path_order, walk
 from indexer.encoders import copy_encoder, find_or_train_encoder, train_encoder
 from indexer.encoding import encode_collection
-from indexer.grouping import GROUP_FILES, GroupOptions, group
+from indexer.errors import NoGroups
+from indexer.evaluation import labels_of
+from indexer.fasterpam import check_n_clusters
+from indexer.grouping import GROUP_FILES, group, write_sheets
 from indexer.options import BuildOptions, ReindexOptions
+from indexer.partition import Member, PartitionResult
+from indexer.partition import partition as write_partition
 from indexer.publishing import check_disk, library_versions, write_records
 from indexer.reindexing import Merge, check_loss, publish_merge
 from indexer.removals import removed_before, write_removed
@@ -77,6 +83,8 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
         check_disk(data, len(files), options.cache_bytes)
         with data.draft() as draft, _pixel_source(data, options, len(files)) as source:
             collected = collect(options, files, source, draft, stages)
+            if options.groups.n_clusters is not None:  # better refused now than after training
+                check_n_clusters(options.groups.n_clusters, len(collected.records))
             encoder_folder = find_or_train_encoder(data, options, collected, stages)
             return _finish(data, options, collected, encoder_folder, draft, stages)
 
@@ -111,7 +119,7 @@ def _finish(
         table = TopKTable.compute(store, options.top_k, progress=stages.progress)
         table.save(draft.folder)
     with stages.stage("groups"):
-        group(store, draft.folder, options.groups, options.seed, stages)
+        group(store, draft.folder, options.groups, stages)
     with stages.stage("publish"):
         write_records(draft.folder, collected)
         copy_encoder(encoder_folder, draft.folder)
@@ -220,17 +228,73 @@ def _update(
     return Reindexed(changes, snapshot_id, len(merge.collected.records), stages.seconds)
 
 
-def cluster(data: DataFolder, options: GroupOptions, seed: int, stages: Stages) -> Clusters:
-    """Group the live snapshot anew, and publish it with these groups; the rest is hard-linked."""
+def cluster(
+    data: DataFolder,
+    how: Grouping,
+    stages: Stages,
+    labels: tuple[str, str | None] | None = None,
+    sheets: Path | None = None,
+) -> Clusters:
+    """Group the live snapshot anew, and publish it with these groups; the rest is hard-linked.
+
+    Parameters
+    ----------
+    data : DataFolder
+    how : Grouping
+    stages : Stages
+    labels : (str, str or None), optional
+        Where known classes come from, as `evaluation.labels_of` takes them; the groups are
+        compared with them.
+    sheets : Path, optional
+        Folder for a picture sheet of each group.
+    """
     with data.locked(), data.open_current() as live, data.draft() as draft:
-        draft.link_from(live, leave_out=GROUP_FILES)
+        live.check_files()  # what is carried over must not be damaged
+        classes = None if labels is None else _classes(live, *labels)
         with stages.stage("groups"):
-            clusters = group(live.store, draft.folder, options, seed, stages)
-        settings = live.manifest.settings | {"groups": asdict(options) | {"seed": seed}}
+            clusters = group(live.store, draft.folder, how, stages, classes)
+        if sheets is not None:
+            write_sheets(live, clusters, sheets, stages)
+        draft.link_from(live, set(live.manifest.files) - set(GROUP_FILES))
+        settings = live.manifest.settings | {"groups": asdict(how)}
         now = datetime.now(UTC).isoformat()
         draft.publish(replace(live.manifest, created=now, settings=settings))
         data.prune()
     return clusters
+
+
+def _classes(live: Snapshot, source: str, column: str | None) -> list[str | None]:
+    labels = labels_of(live, source, column)
+    return [labels.get(row) for row in range(len(live))]
+
+
+def partition(
+    data: DataFolder, out: Path, mode: str, force: bool, images: Path | None, stages: Stages
+) -> PartitionResult:
+    """Put the pictures of the live snapshot into one folder for each group.
+
+    Raises
+    ------
+    NoGroups
+        If the snapshot has none.
+    """
+    with data.open_current() as live:
+        if live.clusters is None:
+            raise NoGroups("no groups have been made: run `cluster` first")
+        root = images or live.image_root
+        labels = live.clusters.labels
+        members = [
+            Member(int(labels[one.row]), one.row, one.file_under(root), one.path)
+            for one in live.catalogue
+        ]
+        return write_partition(
+            members,
+            live.clusters.medoids.tolist(),
+            out,
+            mode,
+            force=force,
+            progress=stages.progress,
+        )
 
 
 def describe_snapshots(data: DataFolder) -> list[dict[str, Any]]:

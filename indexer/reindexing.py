@@ -21,7 +21,7 @@ from indexer.collecting import Collected, make_record
 from indexer.encoders import ENCODER_FILES
 from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
-from indexer.grouping import carry_groups
+from indexer.grouping import ELBOW_PLOT, carry_groups
 from indexer.publishing import library_versions, write_records
 from indexer.stages import Stages
 from models.encoder import Encoder
@@ -141,10 +141,10 @@ def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: St
         table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
         table.save(draft.folder)
     with stages.stage("groups"):
-        carry_groups(live, store, merge.table_rows(), draft.folder, stages)
+        is_carried = carry_groups(live, store, merge.table_rows(), draft.folder, stages)
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
-        draft.link_from(live, leave_out=set(live.manifest.files) - set(ENCODER_FILES))
+        draft.link_from(live, [*ENCODER_FILES, *([ELBOW_PLOT] if is_carried else [])])
         return draft.publish(
             replace(
                 live.manifest,

@@ -269,6 +269,48 @@ def test_names_of_every_kind_are_kept(tmp_path, capsys):
     assert raw == b"caf\xe9.png"
 
 
+def test_the_elbow_is_found_and_drawn(built, tmp_path, capsys):
+    """Without --clusters the curve is stored and drawn, and each group gets a sheet."""
+    command = ("cluster", "--max-clusters", 6, "--labels", "folders", "--sheets", tmp_path / "s")
+    assert run(*command, "--data", built[1]) == 0
+
+    said = capsys.readouterr().out
+    assert "number of groups: " in said
+    assert "purity" in said
+    with DataFolder(built[1]).open_current() as snapshot:
+        clusters = snapshot.clusters
+        assert [n for n, _ in clusters.wce] == [2, 3, 4, 5, 6]
+        with Image.open(snapshot.file("elbow.png")) as plot:
+            assert plot.format == "PNG"
+    assert len(list((tmp_path / "s").glob("group-*.jpg"))) == len(clusters)
+
+
+def test_partition_puts_every_picture_into_its_group(built, tmp_path, capsys):
+    """A folder for each group, each with its medoid marked; a second call writes nothing."""
+    assert run("cluster", "--clusters", 3, "--data", built[1]) == 0
+    assert run("partition", tmp_path / "out", "--data", built[1]) == 0
+    assert "13 pictures written" in capsys.readouterr().out
+
+    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    files = [path for folder in folders for path in folder.iterdir()]
+    assert len(folders) == 3
+    assert len(files) == 13
+    assert len([path for path in files if path.name.startswith("medoid--")]) == 3
+
+    assert run("partition", tmp_path / "out", "--data", built[1]) == 0
+    assert "0 pictures written, 13 were there" in capsys.readouterr().out
+
+
+def test_more_groups_than_pictures_are_refused_before_training(built, tmp_path, capsys):
+    """Nobody waits for half an hour to be told this."""
+    command = ("build", built[0], "--data", tmp_path / "data", "--clusters", 14, "--steps", 1)
+
+    assert run(*command) == 1
+
+    assert "13 pictures" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "training").exists()
+
+
 def test_duplicates_lists_the_copy_in_every_form(built, capsys):
     """The byte-identical copy and its original are the one exact group."""
     command = ("duplicates", "--data", built[1], "--threshold", 1.1)
