@@ -31,7 +31,7 @@ from indexer.dissimilarity import (
 )
 from indexer.elbow import CLEAR_BEND, RULE, Elbow, check_range, find_elbow
 from indexer.errors import IndexerError
-from indexer.fasterpam import N_STARTS, Diss, KMedoidsResult, check_n_clusters, fasterpam
+from indexer.fasterpam import Diss, KMedoidsResult, check_n_clusters, fasterpam
 from indexer.group_quality import agreement, medoid_silhouette
 from indexer.pyclustering_kmedoids import (
     PyclusteringTooSlow,
@@ -139,7 +139,7 @@ def cluster(
     seed: int = 0,
     *,
     medoids: Rows | None = None,
-    n_starts: int = N_STARTS,
+    n_starts: int | None = None,
 ) -> KMedoidsResult:
     """Group pictures around medoids: the one contract of both algorithms.
 
@@ -155,7 +155,7 @@ def cluster(
         Of random starts.
     medoids : ndarray of shape (n_clusters,), int64, optional
         Where `fasterpam` starts first; pyclustering always starts from random medoids.
-    n_starts : int
+    n_starts : int, optional
         Starts of `fasterpam`, of which the best counts.
 
     Raises
@@ -364,7 +364,7 @@ def _curve(
     if how.elbow == PYCLUSTERING:
         _say_estimate(diss, numbers, say)
         return pyclustering_curve(diss, low, high, how.seed, progress)
-    return kmedoids_curve(diss, low, high, progress)
+    return kmedoids_curve(diss, low, high, how.seed, progress)
 
 
 def _say_estimate(diss: Diss, numbers: range, say: Callable[[str], None]) -> None:

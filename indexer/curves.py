@@ -21,6 +21,7 @@ from indexer.dissimilarity import Rows, VectorRows, Vectors, blocks
 from indexer.fasterpam import Diss, SwapSearch, check_dissimilarities, check_n_clusters, one_thread
 from indexer.pyclustering_kmedoids import pyclustering_kmedoids
 
+_MANY_CLUSTERS, _MANY_IMAGES, _MAX_OTHER_STARTS = 12, 4000, 4  # see _try_other_starts
 _N_COMPONENTS = 128
 _N_SAMPLED = 1024  # rows behind the principal components
 _N_RUNS = 2
@@ -45,7 +46,11 @@ class Curve:
 
 
 def kmedoids_curve(
-    diss: Diss, min_clusters: int, max_clusters: int, progress: Callable[..., Any] = QUIET
+    diss: Diss,
+    min_clusters: int,
+    max_clusters: int,
+    seed: int = 0,
+    progress: Callable[..., Any] = QUIET,
 ) -> Curve:
     """Group with FasterPAM for each number of groups, each from the last one's medoids.
 
@@ -55,6 +60,9 @@ def kmedoids_curve(
         Symmetric, >= 0, zero on the diagonal.
     min_clusters, max_clusters : int
         1 <= min_clusters <= max_clusters <= n.
+    seed : int
+        Of a few random starts for few groups of few pictures, where going on from the last
+        medoids leads astray most easily.
     progress : callable
         tqdm-compatible factory.
 
@@ -66,7 +74,8 @@ def kmedoids_curve(
     Notes
     -----
     The picture that helps most becomes the next medoid, then swaps follow until none gains
-    anything. Nothing is random. Within 0.1 % of the best of several random starts, where measured.
+    anything. On thousands of pictures each error is within 0.1 % of the best of several random
+    starts; on 200 random vectors within 2 %.
     """
     check_dissimilarities(diss)
     check_n_clusters(max_clusters, len(diss))
@@ -78,11 +87,26 @@ def kmedoids_curve(
             if n_clusters > 1:
                 search.add()
                 search.converge()
+                _try_other_starts(search, seed)
             if n_clusters >= min_clusters:
                 curve.wce[n_clusters] = search.loss
                 curve.medoids[n_clusters] = search.medoids
             bar.update(1)
     return curve
+
+
+def _try_other_starts(search: SwapSearch, seed: int) -> None:
+    """Go on from a random start's result, where that is better than the present medoids."""
+    n_clusters = len(search.medoids)
+    if n_clusters > _MANY_CLUSTERS:
+        return
+    rng = np.random.default_rng([seed, n_clusters])
+    for _ in range(min(_MAX_OTHER_STARTS, _MANY_IMAGES // search.n)):
+        medoids, loss = search.medoids, search.loss
+        search.start(rng.choice(search.n, n_clusters, replace=False))
+        search.converge()
+        if search.loss >= loss:
+            search.start(medoids)
 
 
 def pyclustering_curve(
