@@ -21,7 +21,7 @@ from indexer.dissimilarity import Rows, VectorRows, Vectors, blocks
 from indexer.fasterpam import Diss, SwapSearch, check_dissimilarities, check_n_clusters, one_thread
 from indexer.pyclustering_kmedoids import pyclustering_kmedoids
 
-_MANY_CLUSTERS, _MANY_IMAGES, _MAX_OTHER_STARTS = 12, 8000, 16  # see _try_other_starts
+_MANY_CLUSTERS, _MANY_IMAGES, _MAX_OTHER_STARTS = 12, 4000, 16  # see _try_other_starts
 _N_COMPONENTS = 128
 _N_SAMPLED = 1024  # rows behind the principal components
 _N_RUNS = 2
