@@ -12,11 +12,12 @@ import sqlite3
 import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from index.errors import CorruptSnapshot, UnknownImage
+from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
 
 FILE = "catalogue.sqlite"
 
@@ -114,18 +115,33 @@ def next_image_id(sha256: str, copies: dict[str, int]) -> str:
 
 def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:
     """Write records to a new file in one transaction; `path` must not exist."""
+    with new_database(path, _SCHEMA) as connection:
+        connection.executemany(
+            f"INSERT INTO images ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
+            map(_to_line, records),
+        )
+
+
+@contextmanager
+def new_database(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
+    """Give a connection to a new SQLite file, inside the one transaction that fills it.
+
+    Raises
+    ------
+    CannotWrite
+        If the file cannot be written, as on a full disk.
+    """
     path.touch(exist_ok=False)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         # The whole file is synced before it is published, so a journal would only cost time.
         connection.execute("PRAGMA journal_mode = OFF")
-        connection.executescript(_SCHEMA)
+        connection.executescript(schema)
         connection.execute("BEGIN")
-        connection.executemany(
-            f"INSERT INTO images ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
-            map(_to_line, records),
-        )
+        yield connection
         connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise CannotWrite(f"{path} cannot be written ({error}): is the disk full?") from error
     finally:
         connection.close()
 

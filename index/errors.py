@@ -7,6 +7,7 @@ IndexFailure
 ├── NoSnapshot             nothing has been published in this data folder
 ├── CorruptSnapshot        a file is missing, of another size, or of another content
 ├── NewerSchema            written by a later version of Lookalike
+├── CannotWrite            a file of the data folder cannot be written
 ├── DataFolderBusy         another indexer holds the lock
 └── DiskFull               less room than the work will need
 """
@@ -41,6 +42,10 @@ class CorruptSnapshot(IndexFailure):
 
 class NewerSchema(IndexFailure):
     """The snapshot was written by a later version than this one."""
+
+
+class CannotWrite(IndexFailure):
+    """A file of the data folder cannot be written, most often because the disk is full."""
 
 
 class DataFolderBusy(IndexFailure):

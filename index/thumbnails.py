@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from index.catalogue import ReadOnlyDatabase
+from index.catalogue import ReadOnlyDatabase, new_database
 
 FILE = "thumbnails.sqlite"
+_SCHEMA = "CREATE TABLE thumbnails (id TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
 def write_thumbnails(path: Path, thumbnails: Iterable[tuple[str, bytes]]) -> None:
     """Write (image id, JPEG bytes) pairs to a new file; `path` must not exist."""
-    path.touch(exist_ok=False)
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("CREATE TABLE thumbnails (id TEXT PRIMARY KEY, jpeg BLOB NOT NULL)")
-        connection.execute("BEGIN")
+    with new_database(path, _SCHEMA) as connection:
         connection.executemany("INSERT INTO thumbnails VALUES (?, ?)", thumbnails)
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
 
 
 class Thumbnails:
