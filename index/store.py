@@ -17,6 +17,7 @@ from index.errors import DimensionMismatch, InvalidK
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float32]
 Rows = NDArray[np.int64]
+_SCORED_AT_ONCE = 1024  # rows; 32 MB of float64 at 4096 numbers each
 
 
 class VectorStore(ABC):
@@ -117,8 +118,10 @@ class VectorStore(ABC):
         in the last digit and answers change their order from call to call. These scores do not.
         """
         scores = np.empty(rows.shape, np.float32)
-        for line, (query, candidates) in enumerate(zip(queries, rows, strict=True)):
-            scores[line] = self.vectors(candidates).astype(np.float64) @ query.astype(np.float64)
+        for line, query in enumerate(queries.astype(np.float64)):
+            for start in range(0, rows.shape[1], _SCORED_AT_ONCE):
+                part = slice(start, start + _SCORED_AT_ONCE)
+                scores[line, part] = self.vectors(rows[line, part]).astype(np.float64) @ query
         return np.clip(scores, -1.0, 1.0)
 
     def _checked(self, queries: Vectors) -> Vectors:
