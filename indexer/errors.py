@@ -7,7 +7,9 @@ IndexerError
 ├── NoGroups           the snapshot has no groups yet
 ├── NotInTheFolder     a file to add does not lie under the image root
 ├── MostWouldBeLost    a re-indexing would drop over half of the collection
-└── BadLabels          a labels file that cannot be used
+├── BadLabels          a labels file that cannot be used
+├── NothingToCheck     too few pictures, or none readable, to tell quality without labels
+└── EncodingsAlike     the encoder gives different pictures the same vector
 """
 
 
@@ -41,3 +43,11 @@ class MostWouldBeLost(IndexerError):
 
 class BadLabels(IndexerError):
     """A labels file is missing, has no usable columns, or names no picture of the collection."""
+
+
+class NothingToCheck(IndexerError):
+    """There are too few pictures, or too few of them can be read, to measure anything."""
+
+
+class EncodingsAlike(IndexerError):
+    """The encoder does not tell the pictures of this collection apart."""

@@ -7,15 +7,20 @@ Precision at k, R-precision and mean average precision as in Manning, Raghavan a
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.snapshot import Snapshot
 from indexer.errors import BadLabels
+
+N_NEAREST = 10
+_BLOCK = 512  # queries that are ranked at a time
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,96 @@ class Quality:
     r_precision: float
     mean_average_precision: float
     chance: float
+
+
+@dataclass(frozen=True)
+class ClassQuality:
+    """The same for the queries of one label.
+
+    Attributes
+    ----------
+    label : str
+    n_queries : int
+    p_at_1, p_at_10, r_precision, mean_average_precision : float
+        In [0, 1].
+    mistaken_for : str or None
+        The wrong label that is most frequent among its queries' ten nearest.
+    """
+
+    label: str
+    n_queries: int
+    p_at_1: float
+    p_at_10: float
+    r_precision: float
+    mean_average_precision: float
+    mistaken_for: str | None
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What was measured of each query; one line of every array for each.
+
+    Attributes
+    ----------
+    names : list of str
+        The labels' names, by their numbers.
+    codes : ndarray of shape (n,), int64
+        Label number of each labelled picture.
+    queries : ndarray of shape (n_queries,), int64
+        Positions, among the labelled pictures, of those that were queries.
+    nearest : ndarray of shape (n_queries, k), int64
+        Positions of the k = min(10, n - 1) nearest, best first.
+    p_at_1, p_at_10, r_precision, average_precision, chance : ndarray of shape (n_queries,), float64
+    """
+
+    names: list[str]
+    codes: NDArray[np.int64]
+    queries: NDArray[np.int64]
+    nearest: NDArray[np.int64]
+    p_at_1: NDArray[np.float64]
+    p_at_10: NDArray[np.float64]
+    r_precision: NDArray[np.float64]
+    average_precision: NDArray[np.float64]
+    chance: NDArray[np.float64]
+
+    def quality(self) -> Quality:
+        """Return the means over all queries."""
+        return Quality(
+            n_queries=len(self.queries),
+            p_at_1=float(self.p_at_1.mean()),
+            p_at_10=float(self.p_at_10.mean()),
+            r_precision=float(self.r_precision.mean()),
+            mean_average_precision=float(self.average_precision.mean()),
+            chance=float(self.chance.mean()),
+        )
+
+    def per_class(self) -> list[ClassQuality]:
+        """Return the means over the queries of each label, the worst average precision first."""
+        labels = np.unique(self.codes[self.queries]).tolist()
+        found = [self._of_class(label) for label in labels]
+        return sorted(found, key=lambda one: one.mean_average_precision)
+
+    def worst(self, n: int) -> NDArray[np.int64]:
+        """Return the places in `queries` of the n worst: by P@10, then by average precision."""
+        return np.lexsort((self.average_precision, self.p_at_10))[:n]
+
+    def are_right(self) -> NDArray[np.bool_]:
+        """Say of each of `nearest` whether it has the query's label, (n_queries, k)."""
+        return np.asarray(self.codes[self.nearest] == self.codes[self.queries][:, None])
+
+    def _of_class(self, label: int) -> ClassQuality:
+        mine = self.codes[self.queries] == label
+        others = Counter(self.codes[self.nearest[mine]].ravel().tolist())
+        del others[label]
+        return ClassQuality(
+            label=self.names[label],
+            n_queries=int(mine.sum()),
+            p_at_1=float(self.p_at_1[mine].mean()),
+            p_at_10=float(self.p_at_10[mine].mean()),
+            r_precision=float(self.r_precision[mine].mean()),
+            mean_average_precision=float(self.average_precision[mine].mean()),
+            mistaken_for=self.names[others.most_common(1)[0][0]] if others else None,
+        )
 
 
 def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dict[int, str]:
@@ -85,35 +180,76 @@ def _read_labels(path: Path, column: str | None) -> dict[str, str]:
 
 def evaluate(snapshot: Snapshot, labels: Mapping[int, str]) -> Quality:
     """Measure how often neighbours share a label; see `Quality`."""
+    return rank_labelled(snapshot, labels).quality()
+
+
+def rank_labelled(snapshot: Snapshot, labels: Mapping[int, str]) -> Rankings:
+    """Measure each labelled picture as a query among the others; positions are by rising row."""
     rows = np.array(sorted(labels))
     names, codes = np.unique([labels[row] for row in rows.tolist()], return_inverse=True)
-    return quality_of(snapshot.store.vectors(rows), codes)
+    return rankings(snapshot.store.vectors(rows), codes, names.tolist())
 
 
 def quality_of(vectors: NDArray[np.float32], codes: NDArray[np.int64]) -> Quality:
-    """Measure unit rows, (n, dim) float32, against label numbers, (n,).
+    """Measure unit rows, (n, dim) float32, against label numbers, (n,); see `rankings`."""
+    return rankings(vectors, codes).quality()
 
-    Pictures whose label nobody shares are no queries, but stay among the answers. A query's own
-    row is left out by row.
+
+def rankings(
+    vectors: NDArray[np.float32], codes: NDArray[np.int64], names: list[str] | None = None
+) -> Rankings:
+    """Rank all labelled pictures for each that shares its label with another.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dim), float32
+        Unit rows.
+    codes : ndarray of shape (n,), int64
+        Label numbers.
+    names : list of str, optional
+        The labels' names; default: their numbers.
+
+    Returns
+    -------
+    Rankings
+        Pictures whose label nobody shares are no queries, but stay among the answers. A query's
+        own row is left out by row.
+
+    Raises
+    ------
+    BadLabels
+        If no label is shared.
     """
-    n = len(vectors)
-    scores = vectors @ vectors.T
-    np.fill_diagonal(scores, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : n - 1]
-    relevant = codes[order] == codes[:, None]
-    n_relevant = relevant.sum(axis=1)
-    queries = np.flatnonzero(n_relevant)
+    shared = np.bincount(codes)[codes] > 1
+    queries = np.flatnonzero(shared)
     if len(queries) == 0:
         raise BadLabels("no two labelled pictures share a label, so nothing can be measured")
-    relevant, n_relevant = relevant[queries], n_relevant[queries]
+    parts = zip(*_measured(vectors, codes, queries), strict=True)
+    names = names or [str(code) for code in range(int(codes.max()) + 1)]
+    return Rankings(names, codes, queries, *(np.concatenate(part) for part in parts))
+
+
+def _measured(
+    vectors: NDArray[np.float32], codes: NDArray[np.int64], queries: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Yield the arrays of `Rankings` from `nearest` on, a block of queries at a time."""
+    n = len(vectors)
     ranks = np.arange(1, n)
-    precision = relevant.cumsum(axis=1) / ranks
-    average = (precision * relevant).sum(axis=1) / n_relevant
-    return Quality(
-        n_queries=len(queries),
-        p_at_1=float(precision[:, 0].mean()),
-        p_at_10=float(precision[:, min(10, n - 1) - 1].mean()),
-        r_precision=float(precision[np.arange(len(queries)), n_relevant - 1].mean()),
-        mean_average_precision=float(average.mean()),
-        chance=float((n_relevant / (n - 1)).mean()),
-    )
+    k = min(N_NEAREST, n - 1)
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        lines = np.arange(len(block))
+        scores = vectors[block] @ vectors.T
+        scores[lines, block] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : n - 1]
+        relevant = codes[order] == codes[block, None]
+        n_relevant = relevant.sum(axis=1)
+        precision = relevant.cumsum(axis=1) / ranks
+        yield (
+            order[:, :k],
+            precision[:, 0],
+            precision[:, k - 1],
+            precision[lines, n_relevant - 1],
+            (precision * relevant).sum(axis=1) / n_relevant,
+            n_relevant / (n - 1),
+        )

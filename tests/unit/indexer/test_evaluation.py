@@ -5,7 +5,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from indexer.errors import BadLabels
-from indexer.evaluation import labels_of, quality_of
+from indexer.evaluation import labels_of, quality_of, rankings
 from tests.fakes import publish_vectors
 
 
@@ -86,3 +86,39 @@ def test_a_labels_file_that_is_missing_is_named(snapshot, tmp_path):
     """No traceback for a wrong path."""
     with pytest.raises(BadLabels, match="nowhere.csv cannot be read"):
         labels_of(snapshot, str(tmp_path / "nowhere.csv"))
+
+
+def test_classes_are_measured_one_by_one_the_worst_first():
+    """Average precisions are 1, 1 for a and 1/2, 1 for b; each is only mistaken for the other."""
+    found = rankings(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]), ["a", "b"]).per_class()
+
+    assert [(one.label, one.n_queries, one.mistaken_for) for one in found] == [
+        ("b", 2, "a"),
+        ("a", 2, "b"),
+    ]
+    assert [one.mean_average_precision for one in found] == pytest.approx([3 / 4, 1])
+    assert [one.p_at_1 for one in found] == pytest.approx([1 / 2, 1])
+    assert [one.p_at_10 for one in found] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_the_worst_query_and_its_neighbours_are_known():
+    """Row 2, at 30.5 degrees, has the lower average precision; its order is 1, 3, 0."""
+    found = rankings(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
+
+    place = found.worst(1)[0]
+
+    assert found.queries[place] == 2
+    assert found.nearest[place].tolist() == [1, 3, 0]
+    assert found.are_right()[place].tolist() == [False, True, False]
+
+
+def test_blocks_of_queries_change_nothing(monkeypatch, unit_vectors):
+    """Ranked three at a time or all at once, every figure is the same."""
+    vectors, codes = unit_vectors(20), np.arange(20) % 4
+    whole = rankings(vectors, codes)
+    monkeypatch.setattr("indexer.evaluation._BLOCK", 3)
+
+    parts = rankings(vectors, codes)
+
+    np.testing.assert_array_equal(parts.nearest, whole.nearest)
+    assert parts.quality() == whole.quality()
