@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,13 +22,14 @@ from index.errors import IndexFailure
 from index.snapshot import KEPT, DataFolder
 from index.topk import DEFAULT_K
 from index.verification import verify as verify_snapshot
-from indexer import duplicate_lists, evaluation, exporting, pipeline, searching
+from indexer import duplicate_lists, evaluating, exporting, pipeline, searching
 from indexer.clustering import ALGORITHMS, ELBOWS, FASTERPAM, KMEDOIDS, Grouping
 from indexer.duplicate_lists import printable
 from indexer.encoders import encoder_findings
 from indexer.errors import IndexerError
 from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
 from indexer.partition import COPY, MODES
+from indexer.quality import DEFAULT_SAMPLE
 from indexer.stages import Stages
 from models.errors import ModelsError
 
@@ -443,23 +443,61 @@ def export(out: Path, data: Path, full_limit: int) -> None:
 
 @cli.command()
 @_data
-@click.option(
-    "--labels",
-    required=True,
-    help="`folders`, or a CSV file with a column `path` and one of labels.",
-)
+@_seed
+@click.option("--labels", help="`folders`, or a CSV file with a column `path` and one of labels.")
 @click.option("--column", help="Column of the CSV file that holds the labels.")
+@click.option("--per-class", is_flag=True, help="Also print a table of the classes, worst first.")
+@click.option(
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JPEG to draw the worst queries and their nearest into, the wrong ones framed.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=DEFAULT_SAMPLE,
+    show_default=True,
+    help="Pictures to alter where there are no labels.",
+)
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the pictures, if it has moved; they are altered from their files.",
+)
 @_as_json
-def evaluate(data: Path, labels: str, column: str | None, as_json: bool) -> None:
-    """Measure the neighbours against labels: precision, R-precision, mean average precision."""
+def evaluate(
+    data: Path,
+    seed: int,
+    labels: str | None,
+    column: str | None,
+    per_class: bool,
+    sheet: Path | None,
+    sample: int,
+    images: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how good the neighbours are, with labels or without.
+
+    With --labels: precision, R-precision and mean average precision, each labelled picture a query
+    among the others. Without: how many altered copies (cropped, mirrored, recompressed ...) find
+    their original first, and how the encodings are spread.
+    """
+    if labels is None and (column or per_class or sheet):
+        raise click.UsageError("--column, --per-class and --sheet need --labels")
     with DataFolder(data).open_current() as snapshot:
-        quality = evaluation.evaluate(snapshot, evaluation.labels_of(snapshot, labels, column))
-    if as_json:
-        click.echo(json.dumps(asdict(quality)))
-        return
-    click.echo(f"{quality.n_queries} labelled pictures, each a query among the others")
-    for name, value in list(asdict(quality).items())[1:]:
-        click.echo(f"{name:<24}{value:.3f}")
+        if labels is None:
+            check = evaluating.check_snapshot(snapshot, images, seed, sample, _progress)
+            _say_measures(check.as_dict(), evaluating.check_lines(check), as_json)
+            return
+        labelled = evaluating.Labelled(snapshot, labels, column)
+        if sheet is not None:
+            labelled.write_sheet(sheet)
+    _say_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
+
+
+def _say_measures(measures: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:
+    for line in [json.dumps(measures, ensure_ascii=False)] if as_json else lines:
+        click.echo(line)
 
 
 @cli.group()
