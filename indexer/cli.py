@@ -198,6 +198,8 @@ def build(
     _say_skipped(built.skipped)
     if built.n_zero_encodings:
         stages.say(f"{built.n_zero_encodings} pictures have an encoding of zero: they look alike")
+    if built.check is not None:
+        stages.say(f"check: {built.check.recall.sentence()}")
     stages.say(stages.summary())
     click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
 
@@ -492,7 +494,7 @@ def evaluate(
         labelled = evaluating.Labelled(snapshot, labels, column)
         if sheet is not None:
             labelled.write_sheet(sheet)
-    _say_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
+        _say_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
 
 
 def _say_measures(measures: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:

@@ -21,6 +21,7 @@ from index.manifest import Manifest
 from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from index.topk import TopKTable
 from indexer.changes import Changes, FolderChanges, catalogued, relative_to_root
+from indexer.checking import check_build, check_encoder
 from indexer.clustering import Grouping
 from indexer.collecting import Collected, collect
 from indexer.dataset import PixelSource, Skipped, path_order, walk
@@ -34,6 +35,7 @@ from indexer.options import BuildOptions, ReindexOptions
 from indexer.partition import Member, PartitionResult
 from indexer.partition import partition as write_partition
 from indexer.publishing import check_disk, library_versions, write_records
+from indexer.quality import SelfCheck
 from indexer.reindexing import Merge, check_loss, publish_merge
 from indexer.removals import removed_before, write_removed
 from indexer.stages import Stages
@@ -49,6 +51,7 @@ class Built:
     n_zero_encodings: int
     skipped: list[Skipped]
     seconds: dict[str, float]
+    check: SelfCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def _finish(
 ) -> Built:
     """Encode, find neighbours, make groups, publish."""
     encoder = Encoder.open(encoder_folder / "encoder.tflite")
+    check_encoder(encoder, collected.source, options.seed)
     with stages.stage("encode"):
         n_zero = encode_collection(encoder, collected, draft.folder, stages)
     store = FaissStore.open(draft.folder / VECTORS_FILE)
@@ -120,6 +124,8 @@ def _finish(
         table.save(draft.folder)
     with stages.stage("groups"):
         group(store, draft.folder, options.groups, stages)
+    with stages.stage("check"):
+        check = check_build(store, encoder, collected, draft.folder, options.seed, stages)
     with stages.stage("publish"):
         write_records(draft.folder, collected)
         copy_encoder(encoder_folder, draft.folder)
@@ -136,7 +142,8 @@ def _finish(
             )
         )
         data.prune()
-    return Built(snapshot_id, len(collected.records), n_zero, collected.skipped, stages.seconds)
+    n_images = len(collected.records)
+    return Built(snapshot_id, n_images, n_zero, collected.skipped, stages.seconds, check)
 
 
 def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str, object]:

@@ -190,7 +190,8 @@ def self_check(
     n_pictures : int
         To alter, at most.
     max_seconds : float, optional
-        No picture is begun after this time, so fewer may be altered than were asked for.
+        No picture but the first is begun after this time, so fewer may be altered than were
+        asked for.
     progress : callable
         tqdm-compatible factory.
 
@@ -287,15 +288,17 @@ def recall_of_copies(
 def _in_threads(
     subject: Subject, records: Sequence[ImageRecord], seed: int, max_seconds: float | None
 ) -> Iterator[NDArray[np.bool_] | None]:
-    """Yield `_check_picture` of each record, until the time is up."""
+    """Yield `_check_picture` of each record, until the time is up; of one at least."""
     end = None if max_seconds is None else time.monotonic() + max_seconds
     n_threads = os.cpu_count() or 1
     waiting: deque[Future[NDArray[np.bool_] | None]] = deque()
+    begun = False
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             for record in records:
-                if end is not None and time.monotonic() > end:
+                if end is not None and begun and time.monotonic() > end:
                     break
+                begun = True
                 waiting.append(pool.submit(_check_picture, subject, record, seed))
                 if len(waiting) > n_threads:
                     yield waiting.popleft().result()

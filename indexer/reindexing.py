@@ -23,6 +23,7 @@ from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
 from indexer.grouping import ELBOW_PLOT, carry_groups
 from indexer.publishing import library_versions, write_records
+from indexer.quality import QUALITY_FILE
 from indexer.stages import Stages
 from models.encoder import Encoder
 
@@ -144,7 +145,8 @@ def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: St
         is_carried = carry_groups(live, store, merge.table_rows(), draft.folder, stages)
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
-        draft.link_from(live, [*ENCODER_FILES, *([ELBOW_PLOT] if is_carried else [])])
+        plots = [ELBOW_PLOT] if is_carried else []
+        draft.link_from(live, [*ENCODER_FILES, QUALITY_FILE, *plots])
         return draft.publish(
             replace(
                 live.manifest,
