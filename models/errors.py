@@ -9,6 +9,7 @@
     │   └── ImageTooLarge       code "too_large"
     ├── ModelMismatch           model files that do not belong together
     ├── EncoderError            the encoder gave something that is no encoding
+    ├── PretrainedUnavailable   a named network or its weights cannot be had
     └── TrainingError
         ├── TooFewImages
         ├── TrainingDiverged    the loss is no longer a number
@@ -58,6 +59,10 @@ class ModelMismatch(ModelsError):
 
 class EncoderError(ModelsError):
     """The encoder gave numbers that are no encoding (NaN or infinite)."""
+
+
+class PretrainedUnavailable(ModelsError):
+    """There is no network of this name, or its weights cannot be loaded."""
 
 
 class TrainingError(ModelsError):

@@ -58,7 +58,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
     code_shape = tuple(int(side) for side in encoder.output.shape[1:])
     dim = int(np.prod(code_shape))
     flat = keras.layers.Reshape((dim,))(encoder.output)  # (b, dim)
-    sha256 = _write_tflite(keras.Model(encoder.input, flat), out / "encoder.tflite")
+    sha256 = write_tflite(keras.Model(encoder.input, flat), out / "encoder.tflite")
     info = EncoderInfo(
         architecture=settings.architecture,
         input_side_px=ARCHITECTURES[settings.architecture].input_side_px,
@@ -79,7 +79,7 @@ def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> 
     decoder = result.autoencoder.get_layer("decoder")
     encodings = keras.Input((encoder.dim,), name="encodings")
     painted = decoder(keras.layers.Reshape(encoder.code_shape)(encodings))  # (b, side, side, 3)
-    sha256 = _write_tflite(keras.Model(encodings, painted), out / "decoder.tflite")
+    sha256 = write_tflite(keras.Model(encodings, painted), out / "decoder.tflite")
     DecoderInfo(
         encoder_fingerprint=encoder.fingerprint,
         dim=encoder.dim,
@@ -89,8 +89,21 @@ def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> 
     ).save(out / "decoder.json")
 
 
-def _write_tflite(model: keras.Model, path: Path) -> str:
-    """Convert, with a free number of rows, and return the file's SHA-256."""
+def write_tflite(model: keras.Model, path: Path) -> str:
+    """Convert a model, with a free number of rows, and return the file's SHA-256.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One input, one output, both with the rows first.
+    path : Path
+        Replaced if it is there.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     # The converter lists every endpoint, on stdout, where results go.
     with quiet_stderr(), redirect_stdout(io.StringIO()):
         content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
