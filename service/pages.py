@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from models.preprocess import thumbnail, to_pixels
-from service import api, search
+from service import answers, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
 from service.schemas import Offset, Options, Request, decode_base64, from_fields
@@ -163,18 +163,21 @@ def browse() -> str:
 
 @bp.get("/groups")
 def groups() -> str:
-    """Show one picture of each group."""
+    """Show the medoid and a few members of each group, and how their number was found."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
         clusters = live.snapshot.clusters
         if clusters is None:
             return render_template("no_groups.html", **_common(live))
         labels = range(len(clusters))[page.offset : page.offset + N_GROUPS]
-        medoids = live.snapshot.catalogue.records(clusters.medoids[list(labels)].tolist())
-        shown = list(zip(labels, clusters.sizes[list(labels)].tolist(), medoids, strict=True))
-        pager = Pager(page.offset, N_GROUPS, len(clusters))
         return render_template(
-            "groups.html", groups=shown, clusters=clusters, pager=pager, **_common(live)
+            "groups.html",
+            groups=answers.cluster_answers(live.snapshot, clusters, labels),
+            clusters=clusters,
+            curve=curve.draw(clusters.wce, len(clusters)) if page.offset == 0 else None,
+            box=(curve.WIDTH, curve.HEIGHT),
+            pager=Pager(page.offset, N_GROUPS, len(clusters)),
+            **_common(live),
         )
 
 
@@ -183,12 +186,15 @@ def group(label: int) -> str:
     """Show the pictures of one group, closest to its medoid first."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
-        rows = api.members_of(api.clusters_of(live.snapshot), label)
-        wanted = rows[page.offset : page.offset + N_BROWSED].tolist()
-        images = live.snapshot.catalogue.records(wanted)
-        pager = Pager(page.offset, N_BROWSED, len(rows))
+        clusters = answers.clusters_of(live.snapshot)
+        rows = answers.members_of(clusters, label)
+        wanted = rows[page.offset : page.offset + N_BROWSED]
         return render_template(
-            "group.html", label=label, images=images, pager=pager, **_common(live)
+            "group.html",
+            label=label,
+            members=answers.member_answers(live.snapshot, clusters, wanted),
+            pager=Pager(page.offset, N_BROWSED, len(rows)),
+            **_common(live),
         )
 
 
@@ -196,7 +202,7 @@ def group(label: int) -> str:
 def collection() -> str:
     """Say what the service answers from."""
     with parts().holder.use() as live:
-        about = api.collection_answer(live.snapshot)
+        about = answers.collection_answer(live.snapshot)
         return render_template("collection.html", about=about, **_common(live))
 
 
@@ -230,7 +236,7 @@ def _asked(live: Live, query: search.Query, form: Again | None = None) -> Asked:
     """Show the picture of the collection, or the uploaded one without keeping it."""
     if query.row is not None:
         record = live.snapshot.catalogue.image(query.row)
-        source = _picture_url(live.snapshot, record)
+        source = _picture_url(live.snapshot, record.id)
         return Asked(source, record.path, record.width, record.height, record)
     picture = query.picture
     assert picture is not None  # it was decoded just now
@@ -267,9 +273,9 @@ def _example_rows(snapshot: Snapshot) -> list[int]:
     return np.linspace(0, len(snapshot) - 1, n).astype(int).tolist()
 
 
-def _picture_url(snapshot: Snapshot, record: ImageRecord) -> str:
-    small = api.thumbnail_url(snapshot, record.id)
-    return small or url_for("api.get_file", image_id=record.id)
+def _picture_url(snapshot: Snapshot, image_id: str) -> str:
+    small = answers.thumbnail_url(snapshot, image_id)
+    return small or url_for("api.get_file", image_id=image_id)
 
 
 def _formats() -> str:
@@ -282,5 +288,5 @@ def _common(live: Live) -> dict[str, Any]:
         "snapshot": live.snapshot,
         "formats": _formats(),
         "max_mb": parts().limits.max_bytes / 2**20,
-        "picture_url": lambda record: _picture_url(live.snapshot, record),
+        "picture_url": lambda image: _picture_url(live.snapshot, image.id),
     }

@@ -116,11 +116,12 @@ class ImagesAnswer(BaseModel):
 
 
 class ClusterAnswer(BaseModel):
-    """One group: its size, and the picture that stands for it."""
+    """One group: its size, the picture that stands for it, and the few closest to that."""
 
     label: int
     size: int
     medoid: ImageAnswer
+    closest: list[ImageAnswer]
 
 
 class ClustersAnswer(BaseModel):
@@ -163,6 +164,7 @@ class ClusteringAnswer(BaseModel):
     algorithm: str
     rule: str
     elbow_clear: bool | None
+    elbow_bend: float | None
     loss: float
     quality: dict[str, float | None]
     wce_method: str | None

@@ -29,6 +29,7 @@ def publish_pictures(
     thumbnails=True,
     metadata=None,
     files=None,
+    elbow_clear=True,
 ) -> str:
     """Publish the pictures of a folder, in the order of their names, and return the id.
 
@@ -59,7 +60,7 @@ def publish_pictures(
             small = ((id_, thumbnail(decode(c))) for id_, c in zip(ids, contents, strict=True))
             write_thumbnails(draft.folder / "thumbnails.sqlite", small)
         if n_clusters:
-            clusters_of(vectors, n_clusters).save(draft.folder / "clusters.json")
+            clusters_of(vectors, n_clusters, elbow_clear).save(draft.folder / "clusters.json")
         for name, content in (files or {}).items():
             (draft.folder / name).write_bytes(content)
         return draft.publish(
@@ -74,7 +75,7 @@ def publish_pictures(
         )
 
 
-def clusters_of(vectors, n_clusters) -> Clusters:
+def clusters_of(vectors, n_clusters, elbow_clear) -> Clusters:
     """Group each vector with the closest of the first few, which are the medoids."""
     scores = vectors @ vectors[:n_clusters].T
     labels = scores.argmax(axis=1).astype(np.int32)
@@ -88,9 +89,11 @@ def clusters_of(vectors, n_clusters) -> Clusters:
         algorithm="fasterpam",
         seed=0,
         seconds=0.1,
-        wce=((2, 3.0), (3, 1.5)),
+        wce=((2, 3.0), (3, 1.5), (4, 1.0)),
         wce_method="kmedoids",
         rule="elbow",
+        elbow_clear=elbow_clear,
+        elbow_bend=1.5 if elbow_clear else 1.0,
     )
 
 

@@ -224,15 +224,28 @@ def test_clusters_and_members(client):
     for cluster in answer["clusters"]:
         members = client.get(f"/api/v1/clusters/{cluster['label']}").json
         assert members["total"] == cluster["size"] == len(members["members"])
-        assert members["members"][0]["image"] == cluster["medoid"]
+        images = [member["image"] for member in members["members"]]
+        assert images[:5] == [cluster["medoid"], *cluster["closest"]]
         assert members["members"][0]["score"] == pytest.approx(1, abs=1e-6)
         assert {m["image"]["cluster"] for m in members["members"]} == {cluster["label"]}
+
+
+def test_members_score_is_the_cosine_with_the_medoid(client, ids):
+    """A member's score is the one that a search with the medoid gives it, falling."""
+    (first, *_) = members = client.get("/api/v1/clusters/0").json["members"]
+    found = client.get(f"/api/v1/images/{first['image']['id']}/similar?limit=13").json["results"]
+    scores = {result["id"]: result["score"] for result in found}
+    for member in members:
+        assert member["score"] == pytest.approx(scores[member["image"]["id"]], abs=1e-6)
+    assert [m["score"] for m in members] == sorted((m["score"] for m in members), reverse=True)
 
 
 def test_cluster_pages(client):
     """Members are paged like everything else."""
     whole = client.get("/api/v1/clusters/0").json["members"]
     assert client.get("/api/v1/clusters/0?limit=1&offset=1").json["members"] == whole[1:2]
+    groups = client.get("/api/v1/clusters").json["clusters"]
+    assert client.get("/api/v1/clusters?limit=1&offset=2").json["clusters"] == groups[2:]
 
 
 def test_unknown_cluster_is_not_found(client):
@@ -246,9 +259,13 @@ def test_collection(client):
     assert (about["n_images"], about["dim"], about["top_k"]) == (13, 4, 13)
     assert about["encoder"]["fingerprint"] == FakeEncoder.fingerprint
     assert about["quality"] == {"n_labelled": 4, "precision_at_10": 0.25}
-    assert about["clustering"]["elbow"] == [
+    found = about["clustering"]
+    assert (found["n_clusters"], found["rule"], found["wce_method"]) == (3, "elbow", "kmedoids")
+    assert (found["elbow_clear"], found["elbow_bend"]) == (True, 1.5)
+    assert found["elbow"] == [
         {"n_clusters": 2, "wce": 3.0},
         {"n_clusters": 3, "wce": 1.5},
+        {"n_clusters": 4, "wce": 1.0},
     ]
 
 

@@ -238,6 +238,41 @@ def test_groups_page_without_groups(place, app_of):
     assert client.get("/groups/0").status_code == 404
 
 
+def drawn(html, name):
+    """Return the coordinates of one polyline or circle of a drawing."""
+    return re.search(rf'<(?:polyline class="{name}" points|circle class="{name}" cx)="(.*?)"', html)
+
+
+@pytest.mark.parametrize(
+    ("elbow_clear", "words"), [(True, "A clear elbow at 3 groups."), (False, "No clear elbow.")]
+)
+def test_elbow_is_drawn_and_said(place, app_of, elbow_clear, words):
+    """Each number tried has its point, the chosen one is marked, an unclear elbow is owned up."""
+    place.publish(n_clusters=3, elbow_clear=elbow_clear)
+    html = app_of(Settings(data=place.data.root)).test_client().get("/groups").text
+    points = drawn(html, "curve").group(1).split()
+    assert len(points) == 3
+    assert float(drawn(html, "chosen").group(1)) == float(points[1].split(",")[0])
+    assert words in html
+
+
+def test_groups_page_shows_medoid_and_members(client):
+    """Each group is shown by its medoid and the pictures closest to that."""
+    html = client.get("/groups").text
+    for cluster in client.get("/api/v1/clusters").json["clusters"]:
+        card = html.split(f'href="/groups/{cluster["label"]}"')[1].split("</a>")[0]
+        shown = re.findall(r'src="([^"]+)"', card)
+        assert shown == [i["thumbnail_url"] for i in (cluster["medoid"], *cluster["closest"])]
+
+
+@pytest.mark.parametrize("address", ["/groups?offset=500", "/groups/0?offset=500"])
+def test_page_beyond_the_end_leads_back(client, address):
+    """An empty page says so and links to the first; the drawing is on the first page only."""
+    html = client.get(address).text
+    assert "There is nothing on this page" in html
+    assert "<svg" not in html
+
+
 @pytest.mark.parametrize(
     ("pager", "expected"),
     [

@@ -1,0 +1,156 @@
+"""Answers of the JSON API, made of what a snapshot holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from flask import url_for
+from numpy.typing import NDArray
+
+from index.catalogue import ImageRecord
+from index.clusters import Clusters, UnknownCluster
+from index.snapshot import Snapshot
+from service import search
+from service.errors import NoGroups
+from service.schemas import (
+    ClusterAnswer,
+    ClusteringAnswer,
+    CollectionAnswer,
+    ElbowPoint,
+    ImageAnswer,
+    MemberAnswer,
+    SearchAnswer,
+    SearchResult,
+)
+
+N_CLOSEST = 4  # members that are shown of each group in a list of groups, beside its medoid
+
+
+def clusters_of(snapshot: Snapshot) -> Clusters:
+    """Return the groups of a snapshot; NoGroups if it has none."""
+    if snapshot.clusters is None:
+        raise NoGroups("no groups have been made yet: run `bin/lookalike cluster` on the server")
+    return snapshot.clusters
+
+
+def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
+    """Return the rows of a group; NoGroups if there is none of this label."""
+    try:
+        return clusters.members(label)
+    except UnknownCluster as error:
+        raise NoGroups(str(error)) from error
+
+
+def collection_answer(snapshot: Snapshot) -> CollectionAnswer:
+    """Describe a snapshot; what it does not hold is None."""
+    return CollectionAnswer(
+        snapshot=snapshot.id,
+        created=snapshot.manifest.created,
+        n_images=len(snapshot),
+        dim=snapshot.store.dim,
+        top_k=snapshot.topk.k,
+        encoder=_read_json(snapshot, "encoder.json")
+        or {"fingerprint": snapshot.manifest.encoder, "dim": snapshot.store.dim},
+        clustering=_clustering_answer(snapshot.clusters),
+        quality=_read_json(snapshot, "quality.json"),
+    )
+
+
+def image_answer(snapshot: Snapshot, record: ImageRecord) -> ImageAnswer:
+    """Describe a picture of the collection."""
+    return ImageAnswer(
+        id=record.id,
+        path=record.path,
+        cluster=search.cluster_of(snapshot, record.row),
+        width=record.width,
+        height=record.height,
+        format=record.format,
+        size_bytes=record.size_bytes,
+        thumbnail_url=thumbnail_url(snapshot, record.id),
+        file_url=url_for("api.get_file", image_id=record.id),
+        metadata=record.metadata,
+    )
+
+
+def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
+    """Return where a thumbnail is, or None if the snapshot has no thumbnails."""
+    if snapshot.thumbnails is None:
+        return None
+    return url_for("api.get_thumbnail", image_id=image_id)
+
+
+def search_answer(snapshot: Snapshot, answer: search.Answer) -> SearchAnswer:
+    """Write down the answer to a search."""
+    return SearchAnswer(
+        snapshot=answer.snapshot,
+        mode=answer.query.mode,
+        total=answer.total,
+        time_ms=answer.time_ms,
+        results=[_search_result(snapshot, hit) for hit in answer.hits],
+    )
+
+
+def _search_result(snapshot: Snapshot, hit: search.Hit) -> SearchResult:
+    image = hit.image
+    vector = {} if hit.vector is None else {"vector": hit.vector.tolist()}
+    return SearchResult(
+        id=image.id,
+        score=hit.score,
+        path=image.path,
+        cluster=hit.cluster,
+        width=image.width,
+        height=image.height,
+        thumbnail_url=thumbnail_url(snapshot, image.id),
+        metadata=image.metadata,
+        **vector,
+    )
+
+
+def cluster_answers(
+    snapshot: Snapshot, clusters: Clusters, labels: Iterable[int]
+) -> list[ClusterAnswer]:
+    """Describe some groups, each with its medoid and the few pictures closest to that."""
+    return [_cluster_answer(snapshot, clusters, label) for label in labels]
+
+
+def _cluster_answer(snapshot: Snapshot, clusters: Clusters, label: int) -> ClusterAnswer:
+    rows = clusters.members(label)
+    shown = snapshot.catalogue.records(rows[: 1 + N_CLOSEST].tolist())
+    medoid, *closest = [image_answer(snapshot, record) for record in shown]
+    return ClusterAnswer(label=label, size=len(rows), medoid=medoid, closest=closest)
+
+
+def member_answers(
+    snapshot: Snapshot, clusters: Clusters, rows: NDArray[np.int64]
+) -> list[MemberAnswer]:
+    """Describe some pictures and how close each is to the medoid of its group."""
+    scores = clusters.scores[rows].astype(np.float64).round(search.SCORE_DECIMALS).tolist()
+    records = snapshot.catalogue.records(rows.tolist())
+    return [
+        MemberAnswer(score=score, image=image_answer(snapshot, record))
+        for score, record in zip(scores, records, strict=True)
+    ]
+
+
+def _clustering_answer(clusters: Clusters | None) -> ClusteringAnswer | None:
+    if clusters is None:
+        return None
+    return ClusteringAnswer(
+        n_clusters=len(clusters),
+        algorithm=clusters.algorithm,
+        rule=clusters.rule,
+        elbow_clear=clusters.elbow_clear,
+        elbow_bend=clusters.elbow_bend,
+        loss=clusters.loss,
+        quality=dict(clusters.quality),
+        wce_method=clusters.wce_method,
+        elbow=[ElbowPoint(n_clusters=n, wce=wce) for n, wce in clusters.wce],
+    )
+
+
+def _read_json(snapshot: Snapshot, name: str) -> dict[str, Any] | None:
+    path = snapshot.file(name)
+    return None if path is None else json.loads(path.read_text(encoding="utf-8"))
