@@ -100,6 +100,28 @@ def batch_rows(
     return rows
 
 
+def distinct_rows(
+    training: NDArray[np.int64], batch_size: int, seed: int, step: int
+) -> NDArray[np.int64]:
+    """Return the rows of one training step, no two of which are equal; else as `batch_rows`.
+
+    A pass ends with its last whole batch; what is left over differs from pass to pass.
+
+    Parameters
+    ----------
+    training : ndarray of int64
+        At least batch_size.
+    batch_size, seed, step : int
+
+    Returns
+    -------
+    ndarray of shape (batch_size,), int64
+    """
+    number, place = divmod(step, len(training) // batch_size)
+    order = _order_of_pass(len(training), seed, number)
+    return training[order[place * batch_size : (place + 1) * batch_size]]
+
+
 @lru_cache(maxsize=2)  # a pass is many steps
 def _order_of_pass(n_rows: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 1, number]).permutation(n_rows)

@@ -30,7 +30,7 @@ class TrainingState:
     identity : dict
         What is trained on what; a state of another identity is not resumed.
     weights, optimizer, best_weights : list of ndarray
-        Of the last step; of the validation with the smallest loss.
+        Of the last step, with whatever else the next one depends on; what training gives.
     step : int
         Steps done.
     n_steps : int or None
@@ -38,8 +38,10 @@ class TrainingState:
     validated_step, best_step : int
         Step of the last and of the best validation.
     best_loss : float
-    loss_sum, n_losses : float, int
+    loss_sum, part_sums, n_losses : float, dict of str to float, int
         Of the steps since the last validation.
+    knots : list
+        The schedule, as in `models.schedule`; empty until the number of steps is known.
     history : list of dict
         One a validation.
     seconds : float
@@ -60,7 +62,9 @@ class TrainingState:
     best_step: int = 0
     best_loss: float = float("inf")
     loss_sum: float = 0.0
+    part_sums: dict[str, float] = field(default_factory=dict)
     n_losses: int = 0
+    knots: list[list[float]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     stopped_by: str | None = None

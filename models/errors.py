@@ -12,6 +12,7 @@
     ├── PretrainedUnavailable   a named network or its weights cannot be had
     └── TrainingError
         ├── TooFewImages
+        ├── ObjectiveMismatch   the network cannot be trained so
         ├── TrainingDiverged    the loss is no longer a number
         └── EncodingCollapse    all pictures get nearly the same encoding
 """
@@ -71,6 +72,10 @@ class TrainingError(ModelsError):
 
 class TooFewImages(TrainingError):
     """There is no picture to train on."""
+
+
+class ObjectiveMismatch(TrainingError):
+    """The architecture cannot be trained with this objective."""
 
 
 class TrainingDiverged(TrainingError):

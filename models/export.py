@@ -15,7 +15,7 @@ from models.autoencoder import ARCHITECTURES
 from models.decoder import DecoderInfo
 from models.encoder import EncoderInfo
 from models.quiet import quiet_stderr
-from models.training import TrainingResult, TrainingSettings
+from models.training import TrainingResult, TrainingSettings, objective_of
 
 with quiet_stderr():
     import keras
@@ -113,5 +113,11 @@ def write_tflite(model: keras.Model, path: Path) -> str:
 
 def _history(result: TrainingResult, settings: TrainingSettings) -> dict[str, Any]:
     names = ("n_steps", "best_step", "seconds", "stopped_by", "n_training", "n_validation")
-    facts = {name: getattr(result, name) for name in (*names, "is_validation_shared")}
-    return {"settings": asdict(settings), **facts, "epochs": result.history}
+    facts = {name: getattr(result, name) for name in (*names, "is_validation_shared", "precision")}
+    recipe = ARCHITECTURES[settings.architecture].recipe
+    return {
+        "settings": asdict(settings) | {"objective": objective_of(settings)},
+        "recipe": recipe and asdict(recipe),
+        **facts,
+        "epochs": result.history,
+    }

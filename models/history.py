@@ -24,7 +24,7 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     epochs = [entry["epoch"] for entry in history]
     for key, label in (("loss", "training"), ("val_loss", "validation")):
         axes.plot(epochs, [entry[key] for entry in history], marker=".", label=label)
-    axes.set(xlabel="epoch", ylabel="loss (binary cross-entropy)", title="Training")
+    axes.set(xlabel="epoch", ylabel="loss", title="Training")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, format="png", dpi=120)

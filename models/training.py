@@ -2,10 +2,11 @@
 
 Everything that a step does follows from the seed and the step's number, so the weights after
 N steps are the same whether the run was interrupted or not. Minutes are turned into a number
-of steps once, at the start, and from then on only steps count.
+of steps once, at the start, and from then on only steps count, unless the machine becomes slower.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,36 +19,35 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.autoencoder import ARCHITECTURES
-from models.batches import (
-    ImageSource,
-    batch_rows,
-    read_ahead,
-    read_scaled,
-    split_rows,
-)
+from models.batches import ImageSource, read_ahead, read_scaled
 from models.checkpoint import TrainingState, load_state, save_state
-from models.errors import EncodingCollapse, TooFewImages, TrainingDiverged
+from models.contrastive import ContrastiveLearner, has_bfloat16
+from models.errors import EncodingCollapse, ObjectiveMismatch, TooFewImages, TrainingDiverged
+from models.learner import Learner, ReconstructionLearner
 from models.quiet import quiet_stderr
 from models.rank import collapse_reason
+from models.schedule import knots_for, share_done, shortened
 
 with quiet_stderr():
     import keras
-    import tensorflow as tf
 
 Progress = Callable[..., Any]
 OnEpoch = Callable[[dict[str, Any]], None]
 QUIET: Progress = partial(tqdm, disable=True)
 
-MAX_EPOCHS = 50
+CONTRASTIVE, RECONSTRUCTION = "contrastive", "reconstruction"
 # An epoch of a small collection is a moment; validating and reporting each would take longer
-# than training. So several are taken together, and 50 of these are the most that is trained.
+# than training. So several are taken together.
 MIN_STEPS_A_ROUND = 50
 # ... and an epoch of a large one is longer than anyone waits for news.
 MAX_STEPS_A_ROUND = 500
 N_WARM_UP_STEPS = 2  # the first ones also build the graph
 N_TIMED_STEPS = 5
-TIMED_SHARE = 0.03  # of the minutes, at most 5 s
-OVERRUN = 1.1  # stop anyway when a machine that has become slow takes this much longer
+TIMED_SHARE = 0.03  # of the minutes, at most TIMED_S
+TIMED_S = 15.0
+N_PACED_STEPS = 10  # before the pace of a machine is judged anew
+OVERRUN = 1.1  # stop sooner when a machine that has become slow would take this much longer
+EXPORT_S = 15.0  # what it takes to export a network, at most a tenth of the minutes
 CHECKPOINT_S = 45.0
 N_COLLAPSE_SAMPLE = 256
 SMALL_SIDE_PX = 16  # of the pictures that encodings are compared with
@@ -61,27 +61,33 @@ class TrainingSettings:
     ----------
     architecture : str
         Name in `models.autoencoder.ARCHITECTURES`.
+    objective : str or None
+        "contrastive" or "reconstruction". None: contrastive where the architecture can.
     seed : int
-        Of the first weights, the split and the order of pictures.
+        Of the first weights, the split, the order of pictures and their views.
     minutes : float or None
-        Time for training and validation together, on this machine.
+        Time for training, validation and export together, on this machine.
     epochs : int or None
-        Passes over the training pictures. None: at most 50 (or 2,500 steps if that is more).
+        Passes over the training pictures. None: at most 50 (or 2,500 steps if that is more);
+        contrastive 400 (1,500 steps).
     steps : int or None
         Batches. If given, minutes and epochs are not minded: it repeats an earlier run exactly.
-    batch_size : int
+    batch_size : int or None
+        None: the architecture's own.
     validation_share : float
-        Of the pictures, never trained on.
+        Of the pictures, never trained on. Contrastive training uses all of them.
     patience : int
-        Stop after so many validations in a row without a smaller loss.
+        Stop after so many validations in a row without a smaller loss. Contrastive training
+        never does: its rate has to fall to 0.
     """
 
-    architecture: str = "classic"
+    architecture: str = "deep"
+    objective: str | None = None
     seed: int = 0
     minutes: float | None = 30.0
     epochs: int | None = None
     steps: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     validation_share: float = 0.2
     patience: int = 5
 
@@ -93,10 +99,10 @@ class TrainingResult:
     Attributes
     ----------
     autoencoder : keras.Model
-        With the weights of the validation with the smallest loss.
+        With the weights of the validation with the smallest loss; contrastive: with the last.
     history : list of dict
         One for each validation: epoch (passes so far), step, loss (mean of training since the
-        last one), val_loss, pictures_per_s, seconds.
+        last one), val_loss, pictures_per_s, seconds; and the parts of the loss, if it has any.
     n_steps : int
         `TrainingSettings(steps=n_steps)` repeats this run exactly.
     best_step : int
@@ -108,7 +114,9 @@ class TrainingResult:
     n_training, n_validation : int
         Pictures.
     is_validation_shared : bool
-        There were too few pictures to set some aside: `val_loss` is of training pictures.
+        No pictures were set aside: `val_loss` is of training pictures.
+    precision : str
+        "bfloat16" if that was used where it does no harm, else "float32".
     encoding_norm : float
         Median length of an encoding.
     """
@@ -122,6 +130,7 @@ class TrainingResult:
     n_training: int
     n_validation: int
     is_validation_shared: bool
+    precision: str
     encoding_norm: float
 
 
@@ -155,6 +164,8 @@ def train(
     ------
     TooFewImages
         If there is no picture.
+    ObjectiveMismatch
+        If the architecture has no such objective.
     TrainingDiverged
         If the loss is no longer finite. The checkpoint stays as it was before.
     EncodingCollapse
@@ -166,8 +177,8 @@ def train(
 
     Notes
     -----
-    Seeds Python's, NumPy's and TensorFlow's global generators. Loss: binary cross-entropy, by
-    Adam (Kingma and Ba 2015).
+    Seeds Python's, NumPy's and TensorFlow's global generators. What is minimised and how is told
+    in models/learner.py and models/contrastive.py.
     """
     if len(images) < 1:
         raise TooFewImages("there is no picture to train on; name a folder with pictures")
@@ -178,45 +189,43 @@ def train(
     return run.result()
 
 
-class _Network:
-    """The network with its optimizer: steps, losses and encodings of batches."""
+def objective_of(settings: TrainingSettings) -> str:
+    """Return the objective that settings name or imply.
 
-    def __init__(self, architecture: str, seed: int) -> None:
-        keras.utils.set_random_seed(seed)
-        self._plan = ARCHITECTURES[architecture]
-        self.side_px = self._plan.input_side_px
-        self.autoencoder = self._plan.build()
-        self._encoder = self.autoencoder.get_layer("encoder")
-        self.optimizer = keras.optimizers.Adam(self._plan.learning_rate)
-        self.optimizer.build(self.autoencoder.trainable_variables)
-        batch = tf.TensorSpec((None, self.side_px, self.side_px, 3), tf.float32)
-        self.learn = tf.function(self._learn, input_signature=[batch])
-        self.validate = tf.function(self._validate, input_signature=[batch])
-        self.encode = tf.function(self._encode, input_signature=[batch])
+    Raises
+    ------
+    ObjectiveMismatch
+        If the architecture has no such objective.
+    """
+    can_contrast = ARCHITECTURES[settings.architecture].recipe is not None
+    objective = settings.objective or (CONTRASTIVE if can_contrast else RECONSTRUCTION)
+    if objective == CONTRASTIVE and not can_contrast:
+        raise ObjectiveMismatch(
+            f"the {settings.architecture} network cannot be trained with --objective contrastive; "
+            "take --architecture deep, or --objective reconstruction"
+        )
+    return objective
 
-    @property
-    def step(self) -> int:
-        # The optimizer counts inside the step itself, so an interrupt cannot come between.
-        return int(self.optimizer.iterations.numpy())
 
-    def _learn(self, pictures: Any) -> Any:
-        variables = self.autoencoder.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = self._plan.loss(self.autoencoder, pictures)
-            total = tf.add_n([loss, *self.autoencoder.losses])
-        self.optimizer.apply_gradients(zip(tape.gradient(total, variables), variables, strict=True))
-        return loss
+def _learner(settings: TrainingSettings, n_images: int, precision: str) -> Learner:
+    architecture, objective = ARCHITECTURES[settings.architecture], objective_of(settings)
+    if objective == RECONSTRUCTION:
+        share, size = settings.validation_share, settings.batch_size
+        return ReconstructionLearner(architecture, n_images, share, size, settings.seed)
+    in_bfloat16 = precision == "bfloat16"
+    return ContrastiveLearner(
+        architecture, n_images, settings.batch_size, settings.seed, in_bfloat16
+    )
 
-    def _validate(self, pictures: Any) -> Any:
-        return self._plan.loss(self.autoencoder, pictures)
 
-    def _encode(self, pictures: Any) -> Any:
-        encodings = self._encoder(pictures)  # (b, height, width, channels)
-        return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, dim)
+def _precision(settings: TrainingSettings) -> str:
+    """Return "bfloat16" where it is used: decided once, and part of a training's identity."""
+    contrasts = objective_of(settings) == CONTRASTIVE
+    return "bfloat16" if contrasts and has_bfloat16() else "float32"
 
 
 class _Run:
-    """One training: network, state, clock."""
+    """One training: learner, state, clock."""
 
     def __init__(
         self,
@@ -228,12 +237,13 @@ class _Run:
     ) -> None:
         self.images, self.settings, self.folder = images, settings, folder
         self.progress, self.on_epoch = progress, on_epoch
-        self.split = split_rows(len(images), settings.validation_share, settings.seed)
-        self.batch_size = min(settings.batch_size, len(self.split.training))
-        self.network = _Network(settings.architecture, settings.seed)
-        self.state = TrainingState(_identity(images, settings))
+        precision = _precision(settings)
+        self.learner = _learner(settings, len(images), precision)
+        self.split, self.batch_size = self.learner.split, self.learner.batch_size
+        self.state = TrainingState(_identity(images, settings, precision))
         self.clock = _Clock(0.0)
         self.durations: list[float] = []
+        self.encode_s = 0.0  # of a batch
 
     # ---------------------------------------------------------------- the whole
 
@@ -242,11 +252,7 @@ class _Run:
         state = load_state(self.folder)
         if state is not None and state.identity == self.state.identity:
             self.state = state
-            self.network.autoencoder.set_weights(state.weights)
-            for variable, value in zip(
-                self.network.optimizer.variables, state.optimizer, strict=True
-            ):
-                variable.assign(value)
+            self.learner.restore(state.weights, state.optimizer)
         self.clock = _Clock(self.state.seconds)
 
     def go(self) -> None:
@@ -263,9 +269,9 @@ class _Run:
         """Return the finished training."""
         state = self.state
         assert state.stopped_by is not None
-        self.network.autoencoder.set_weights(state.best_weights)
+        self.learner.autoencoder.set_weights(state.best_weights)
         return TrainingResult(
-            autoencoder=self.network.autoencoder,
+            autoencoder=self.learner.autoencoder,
             history=state.history,
             n_steps=state.step,
             best_step=state.best_step,
@@ -274,14 +280,14 @@ class _Run:
             n_training=len(self.split.training),
             n_validation=len(self.split.validation),
             is_validation_shared=self.split.is_shared,
+            precision=state.identity["precision"],
             encoding_norm=state.encoding_norm,
         )
 
     def save(self) -> None:
         """Write the checkpoint."""
-        self.state.step = self.network.step
-        self.state.weights = self.network.autoencoder.get_weights()
-        self.state.optimizer = [value.numpy() for value in self.network.optimizer.variables]
+        self.state.step = self.learner.step
+        self.state.weights, self.state.optimizer = self.learner.weights(), self.learner.memory()
         self.state.seconds = self.clock.seconds()
         save_state(self.state, self.folder)
         self.clock.saved()
@@ -289,28 +295,31 @@ class _Run:
     # ---------------------------------------------------------------- how long
 
     @property
-    def steps_a_pass(self) -> int:
-        return -(-len(self.split.training) // self.batch_size)
-
-    @property
     def steps_a_round(self) -> int:
         """Steps between two validations: whole passes where possible."""
-        n_passes = -(-MIN_STEPS_A_ROUND // self.steps_a_pass)
-        return min(n_passes * self.steps_a_pass, MAX_STEPS_A_ROUND)
+        steps_a_pass = self.learner.steps_a_pass()
+        n_passes = -(-MIN_STEPS_A_ROUND // steps_a_pass)
+        return min(n_passes * steps_a_pass, MAX_STEPS_A_ROUND)
 
     def _longest(self) -> int:
         """Return the number of steps that settings allow, apart from minutes."""
         if self.settings.steps is not None:
             return self.settings.steps
         if self.settings.epochs is not None:
-            return self.settings.epochs * self.steps_a_pass
-        return MAX_EPOCHS * max(self.steps_a_pass, MIN_STEPS_A_ROUND)
+            return self.settings.epochs * self.learner.steps_a_pass()
+        learner = self.learner
+        return max(learner.most_epochs * learner.steps_a_pass(), learner.most_steps_of_few)
+
+    def _plan(self, n_steps: int) -> None:
+        """Settle the number of steps."""
+        self.state.n_steps = n_steps
+        self.state.knots = knots_for(n_steps, self.learner.warm_up_steps)
 
     def _time_first_steps(self) -> None:
         """Turn minutes into steps, once."""
         longest, budget_s = self._longest(), self._budget_s()
         if budget_s is None:
-            self.state.n_steps = longest
+            self._plan(longest)
             return
         with self.progress(desc="training: timing the first steps", unit="step") as bar:
             for _ in self._steps(longest):
@@ -318,7 +327,7 @@ class _Run:
                 if self._is_timed(budget_s):
                     break
             n_more = self._affordable_steps(budget_s)
-        self.state.n_steps = min(longest, self.network.step + n_more)
+        self._plan(min(longest, self.learner.step + n_more))
         self.save()
 
     def _budget_s(self) -> float | None:
@@ -327,10 +336,11 @@ class _Run:
         return 60 * self.settings.minutes
 
     def _is_timed(self, budget_s: float) -> bool:
-        if self.network.step >= MIN_STEPS_A_ROUND - 1:  # the next step may need a validation
+        # The next step may need a validation, or to know how many there will be.
+        if self.learner.step >= MIN_STEPS_A_ROUND - 1:
             return True
         timed = self.durations[N_WARM_UP_STEPS:]
-        return len(timed) >= N_TIMED_STEPS and sum(timed) >= min(5.0, TIMED_SHARE * budget_s)
+        return len(timed) >= N_TIMED_STEPS and sum(timed) >= min(TIMED_S, TIMED_SHARE * budget_s)
 
     def _affordable_steps(self, budget_s: float) -> int:
         """Return how many more steps, with their validations, the rest of the time is good for."""
@@ -338,7 +348,7 @@ class _Run:
         if not timed:  # the settings allow no more than the warm-up
             return 0
         validation_s = self._time_validation()
-        left_s = budget_s - self.clock.seconds() - validation_s
+        left_s = budget_s - self.clock.seconds() - validation_s - self._finish_s(budget_s)
         step_s = float(np.mean(timed)) + validation_s / self.steps_a_round
         return max(0, int(left_s / step_s))
 
@@ -347,17 +357,26 @@ class _Run:
         rows = self.split.validation[: self.batch_size]
         for _ in range(2):
             start = time.perf_counter()
-            pictures = read_scaled(self.images, rows, self.network.side_px)
-            float(self.network.validate(pictures))
-            self.network.encode(pictures).numpy()
+            pictures = read_scaled(self.images, rows, self.learner.side_px)
+            self.learner.validate(pictures)
+            self.encode_s = -time.perf_counter()
+            self.learner.encode(pictures)
+            self.encode_s += time.perf_counter()
         return (time.perf_counter() - start) * len(self.split.validation) / len(rows)
+
+    def _finish_s(self, budget_s: float) -> float:
+        """Return the seconds that are needed after the last step."""
+        n_finishing = len(self.learner.rows_to_finish())
+        if n_finishing == 0:
+            return 0.0
+        return min(EXPORT_S, budget_s / 10) + self.encode_s * n_finishing / self.batch_size
 
     # ---------------------------------------------------------------- steps
 
     def _run_all(self) -> None:
         assert self.state.n_steps is not None
         with self.progress(total=self.state.n_steps, desc="training", unit="step") as bar:
-            bar.update(self.network.step)
+            bar.update(self.learner.step)
             self._validate_if_due(bar)  # an interrupt may have come just before it
             if self.state.stopped_by is not None:
                 return
@@ -372,41 +391,61 @@ class _Run:
 
     def _steps(self, n_steps: int) -> Iterator[int]:
         """Do the steps up to n_steps and yield after each."""
-        rows = (
-            batch_rows(self.split.training, self.batch_size, self.settings.seed, step)
-            for step in range(self.network.step, n_steps)
-        )
+        rows = (self.learner.rows(step) for step in range(self.learner.step, n_steps))
         start = time.perf_counter()
-        for pictures in read_ahead(self.images, rows, self.network.side_px):
+        for pictures in read_ahead(self.images, rows, self.learner.side_px):
             self._learn(pictures)
             self.durations.append(time.perf_counter() - start)
-            yield self.network.step
+            yield self.learner.step
             start = time.perf_counter()
 
     def _learn(self, pictures: NDArray[np.float32]) -> None:
-        loss = float(self.network.learn(pictures))
+        parts = self.learner.learn(pictures, share_done(self.state.knots, self.learner.step))
+        loss = parts.pop("loss")
         if not np.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss is {loss} after {self.network.step} steps; try another --seed, and see "
+                f"the loss is {loss} after {self.learner.step} steps; try another --seed, and see "
                 "whether the pictures are what you expect"
             )
-        self.state.loss_sum += loss
-        self.state.n_losses += 1
+        state = self.state
+        state.loss_sum += loss
+        state.n_losses += 1
+        state.part_sums = {k: state.part_sums.get(k, 0.0) + v for k, v in parts.items()}
 
     def _mind_the_clock(self) -> None:
         budget_s = self._budget_s()
-        if budget_s is not None and self.clock.seconds() > OVERRUN * budget_s:
-            self.state.n_steps = self.network.step
+        if budget_s is None:
+            return
+        if not self.learner.ends_by_loss:
+            self._keep_pace(budget_s)
+        elif self.clock.seconds() > OVERRUN * budget_s:
+            self.state.n_steps = self.learner.step
+
+    def _keep_pace(self, budget_s: float) -> None:
+        """Let the schedule run out sooner if else it would take much longer than it may."""
+        step, n_steps = self.learner.step, self.state.n_steps or 0
+        pace = self.durations[-N_PACED_STEPS:]
+        if len(pace) < N_PACED_STEPS or step >= n_steps:
+            return
+        left_s = budget_s - self.clock.seconds() - self._finish_s(budget_s)
+        step_s = float(np.mean(pace))
+        if (n_steps - step) * step_s > left_s + (OVERRUN - 1) * budget_s:
+            n_more = max(0, int(left_s / step_s))
+            self.state.n_steps = min(n_steps, step + n_more)
+            if n_more:
+                self.state.knots = shortened(self.state.knots, step, step + n_more)
 
     # ---------------------------------------------------------------- validation
 
     def _validate_if_due(self, bar: Any) -> None:
-        step = self.network.step
+        step = self.learner.step
         at_end = step >= (self.state.n_steps or 0)
         if self.state.validated_step == step and not at_end:
             return
         if step % self.steps_a_round and not at_end:
             return
+        if at_end:
+            self._finish()
         entry = self._validated()
         bar.set_postfix_str(_summary(entry, self.split.is_shared))
         self._judge(entry["val_loss"], at_end)
@@ -414,24 +453,33 @@ class _Run:
         if self.on_epoch is not None:
             self.on_epoch(entry)
 
+    def _finish(self) -> None:
+        rows = self.learner.rows_to_finish()
+        cuts = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        self.learner.finish(read_ahead(self.images, cuts, self.learner.side_px))
+
     def _validated(self) -> dict[str, Any]:
         """Validate, add to the history, and start anew to sum up losses."""
-        state, step = self.state, self.network.step
+        state, step = self.state, self.learner.step
         n_losses = max(state.n_losses, 1)
         training_s = max(sum(self.durations[-n_losses:]), 1e-9)
         n_timed = min(n_losses, len(self.durations))
         loss = state.loss_sum / n_losses
+        parts = {name: total / n_losses for name, total in state.part_sums.items()}
         val_loss = self._validation_loss()
         state.loss_sum, state.n_losses, state.validated_step = 0.0, 0, step
+        state.part_sums = {}
         self.durations.clear()
-        entry = {
-            "epoch": round(step / self.steps_a_pass, 2),
+        entry: dict[str, Any] = {
+            "epoch": round(step / self.learner.steps_a_pass(), 2),
             "step": step,
             "loss": loss,
             "val_loss": val_loss,
             "pictures_per_s": round(n_timed * self.batch_size / training_s, 1),
             "seconds": round(self.clock.seconds(), 1),
         }
+        if parts:
+            entry["parts"] = parts
         state.history.append(entry)
         return entry
 
@@ -441,10 +489,10 @@ class _Run:
         cuts = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         losses: list[float] = []
         sample: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        for pictures in read_ahead(self.images, cuts, self.network.side_px):
-            losses.append(float(self.network.validate(pictures)))
+        for pictures in read_ahead(self.images, cuts, self.learner.side_px):
+            losses.append(self.learner.validate(pictures))
             if len(sample) * self.batch_size < N_COLLAPSE_SAMPLE:
-                sample.append((self.network.encode(pictures).numpy(), _small(pictures)))
+                sample.append((self.learner.encode(pictures), _small(pictures)))
         self._check_encodings(*(np.concatenate(parts) for parts in zip(*sample, strict=True)))
         return float(np.average(losses, weights=[len(cut) for cut in cuts]))
 
@@ -452,7 +500,7 @@ class _Run:
         reason = collapse_reason(encodings, pixels)
         if reason is not None:
             raise EncodingCollapse(
-                f"after {self.network.step} steps all pictures get nearly the same encoding: "
+                f"after {self.learner.step} steps all pictures get nearly the same encoding: "
                 f"{reason}; try another --seed"
             )
         self.state.encoding_norm = float(np.median(np.linalg.norm(encodings, axis=1)))
@@ -460,19 +508,20 @@ class _Run:
     def _judge(self, val_loss: float, at_end: bool) -> None:
         """Keep the best weights; say whether and why training is over."""
         state = self.state
-        if val_loss < state.best_loss:
-            state.best_loss, state.best_step = val_loss, self.network.step
-            state.best_weights = self.network.autoencoder.get_weights()
+        by_loss = self.learner.ends_by_loss
+        if val_loss < state.best_loss if by_loss else at_end:
+            state.best_loss, state.best_step = val_loss, self.learner.step
+            state.best_weights = self.learner.autoencoder.get_weights()
         n_since = sum(entry["step"] > state.best_step for entry in state.history)
         if at_end:
             state.stopped_by = self._limit_reached()
-        elif n_since >= self.settings.patience:
+        elif by_loss and n_since >= self.settings.patience:
             state.stopped_by = "val_loss"
 
     def _limit_reached(self) -> str:
         if self.settings.steps is not None:
             return "steps"
-        return "epochs" if self.network.step >= self._longest() else "minutes"
+        return "epochs" if self.learner.step >= self._longest() else "minutes"
 
 
 class _Clock:
@@ -492,11 +541,26 @@ class _Clock:
         return time.monotonic() - self._saved > CHECKPOINT_S
 
 
-def _identity(images: ImageSource, settings: TrainingSettings) -> dict[str, Any]:
-    """Say what is trained on what: settings, number of pictures, and some of their pixels."""
+def _identity(images: ImageSource, settings: TrainingSettings, precision: str) -> dict[str, Any]:
+    """Say what is trained on what: settings, number of pictures, and some of their pixels.
+
+    So a checkpoint that was written on a CPU of another precision is not gone on with.
+    """
     rows = np.unique(np.linspace(0, len(images) - 1, 8).astype(np.int64))
     pixels = hashlib.sha256(images.read(rows).tobytes()).hexdigest()
-    return {"settings": asdict(settings), "n_images": len(images), "pixels": pixels}
+    return {
+        "settings": asdict(settings),
+        "recipe": _recipe_fields(settings),
+        "precision": precision,
+        "n_images": len(images),
+        "pixels": pixels,
+    }
+
+
+def _recipe_fields(settings: TrainingSettings) -> dict[str, Any] | None:
+    """Return the recipe as it comes back from JSON."""
+    recipe = ARCHITECTURES[settings.architecture].recipe
+    return None if recipe is None else dict(json.loads(json.dumps(asdict(recipe))))
 
 
 def _small(pictures: NDArray[np.float32]) -> NDArray[np.float32]:

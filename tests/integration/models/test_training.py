@@ -12,6 +12,7 @@ import pytest
 
 from models import training
 from models.autoencoder import ARCHITECTURES, Architecture, keras, layers, reconstruction_loss
+from models.batches import split_rows
 from models.checkpoint import load_state
 from models.encoder import Encoder
 from models.errors import EncodingCollapse, TooFewImages, TrainingDiverged
@@ -103,7 +104,7 @@ def test_train_lowers_the_loss(uninterrupted: Any) -> None:
 
 def test_val_loss_is_that_of_the_weights_returned(images: Pictures, uninterrupted: Any) -> None:
     """The last val_loss is the mean cross-entropy over the pictures set aside, by NumPy."""
-    rows = training.split_rows(40, 0.2, seed=0).validation
+    rows = split_rows(40, 0.2, seed=0).validation
     shares = training.read_scaled(images, rows, 32).astype(np.float64)
     painted = uninterrupted.autoencoder.predict(shares, verbose=0).astype(np.float64)
     entropy = -(shares * np.log(painted) + (1 - shares) * np.log(1 - painted)).mean()
@@ -112,7 +113,7 @@ def test_val_loss_is_that_of_the_weights_returned(images: Pictures, uninterrupte
 
 def test_encoding_norm_is_the_median(images: Pictures, uninterrupted: Any) -> None:
     """The usual length is the median over the pictures set aside."""
-    rows = training.split_rows(40, 0.2, seed=0).validation
+    rows = split_rows(40, 0.2, seed=0).validation
     encoder = uninterrupted.autoencoder.get_layer("encoder")
     encodings = encoder.predict(training.read_scaled(images, rows, 32), verbose=0)
     norms = np.linalg.norm(encodings.reshape(8, -1), axis=1)

@@ -1,0 +1,310 @@
+"""Learn what a picture shows: its views alike, those of other pictures not, and paint it.
+
+Two large and several small random views of each picture. The encoding of a whole large view (that
+which is searched with), its mean over the cells, and a head on the pooled features each have to
+find the picture's other large view in the batch; small views their picture; and later on a view
+also its picture's nearest neighbours. See docs/decisions/0040-deep-architecture.md.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.autoencoder import (
+    Architecture,
+    EqualLength,
+    Fold,
+    Unfold,
+    build_head,
+    build_painter,
+    build_trunk,
+    set_centre,
+)
+from models.batches import Split, distinct_rows
+from models.learner import Arrays, Learner, Pictures
+from models.muon import MuonAdamW
+from models.objectives import info_nce, neighbour_loss, small_view_loss, unit
+from models.quiet import quiet_stderr
+from models.schedule import cosine_rate, ramp
+from models.views import random_views
+
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
+
+_VALIDATION_SEED = -1  # of the views that pictures are validated with, always the same
+
+
+class ContrastiveLearner(Learner):
+    """Learn by contrasting views, by Muon and AdamW, at a rate that falls to 0.
+
+    It trains on all pictures: it needs no labels that it could learn by heart, and the pictures
+    of the collection are those that will be looked for. Validation uses a sample of them.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        With a recipe.
+    n_images : int
+    batch_size : int or None
+    seed : int
+        Of the first weights, the order of pictures and the views.
+    has_bfloat16 : bool
+        Compute in bfloat16 where it does no harm; weights and results stay float32.
+    """
+
+    ends_by_loss = False
+    most_epochs = 400
+    most_steps_of_few = 1500
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        n_images: int,
+        batch_size: int | None,
+        seed: int,
+        has_bfloat16: bool,
+    ) -> None:
+        assert architecture.recipe is not None
+        keras.utils.set_random_seed(seed)
+        self._recipe, self._seed, self._n_images = architecture.recipe, seed, n_images
+        self.side_px = architecture.input_side_px
+        self.warm_up_steps = self._recipe.warm_up_steps
+        self.batch_size = min(batch_size or self._recipe.batch_size, n_images)
+        self.split = _everything(n_images, self.batch_size, seed)
+        self._dtype = tf.bfloat16 if has_bfloat16 else tf.float32
+        self.autoencoder = architecture.build()
+        self._make_parts("mixed_bfloat16" if has_bfloat16 else "float32")
+        self._make_bank()
+        self._make_graphs()
+
+    def _make_parts(self, policy: str) -> None:
+        """Make what is trained: the autoencoder's parts in training precision, and a head."""
+        recipe = self._recipe
+        self._trunk = build_trunk(recipe, policy)
+        self._painter = build_painter(recipe, policy)
+        self._head = build_head(recipe, policy)
+        self._fold = Fold(recipe.antisymmetric_weight)
+        self._unfold, self._equal = Unfold(recipe.antisymmetric_weight), EqualLength()
+        parts = (self._trunk, self._painter, self._head)
+        self._trained = [weight for part in parts for weight in part.trainable_variables]
+        self._kept = [weight for part in parts for weight in part.variables]
+        self._optimizer = MuonAdamW(self._trained, recipe.weight_decay, self._dtype)
+
+    def _make_bank(self) -> None:
+        """Make the memory of encodings, bounded however large the collection is."""
+        recipe = self._recipe
+        n_cells = (recipe.large_px // recipe.cell_px) ** 2
+        self._n_bank = min(self._n_images, recipe.bank_rows)
+        shape = (self._n_bank, n_cells * recipe.code_channels)
+        first = tf.random.stateless_normal(shape, [self._seed, 0])
+        self._bank = tf.Variable(tf.cast(unit(first), tf.float16), trainable=False)
+        most = self._n_images // recipe.min_images_a_neighbour
+        self._n_neighbours = min(recipe.n_neighbours, most)
+
+    def _make_graphs(self) -> None:
+        side, n = self.side_px, self.batch_size
+        pictures = tf.TensorSpec((n, side, side, 3), tf.float32)
+        slots, number = tf.TensorSpec((n,), tf.int32), tf.TensorSpec((), tf.float32)
+        self._learn_graph = tf.function(
+            self._learn, input_signature=[pictures, slots, slots, number, number]
+        )
+        self._validate_graph = tf.function(self._validate, input_signature=[pictures])
+        some = tf.TensorSpec((None, side, side, 3), tf.float32)
+        self._encode_graph = tf.function(self._encode, input_signature=[some])
+
+    # ---------------------------------------------------------------- as every learner
+
+    @property
+    def step(self) -> int:
+        """Return the optimizer's count."""
+        return self._optimizer.step
+
+    def steps_a_pass(self) -> int:
+        """Return whole batches in a pass; the few left over are others each time."""
+        return self._n_images // self.batch_size
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return rows of which no two are equal: a picture is no counterexample to itself."""
+        return distinct_rows(self.split.training, self.batch_size, self._seed, step)
+
+    def learn(self, pictures: Pictures, share: float) -> dict[str, float]:
+        """Do a step."""
+        recipe, step = self._recipe, self.step
+        own, new = self._slots(step)
+        rate = cosine_rate(recipe.rate, recipe.warm_up_steps, step, share)
+        w_near = recipe.w_near * ramp(share, recipe.near_from, recipe.near_ramp)
+        numbers = (np.float32(rate), np.float32(w_near))
+        parts = self._learn_graph(pictures, own, new, *numbers)
+        return {name: float(value) for name, value in parts.items()}
+
+    def validate(self, pictures: Pictures) -> float:
+        """Return the loss, but for neighbours, of views that are the same each time."""
+        return float(self._validate_graph(pictures))
+
+    def encode(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Return encodings by the autoencoder, in float32."""
+        self._hand_over()
+        encodings: NDArray[np.float32] = self._encode_graph(pictures).numpy()
+        return encodings
+
+    def weights(self) -> Arrays:
+        """Return those of trunk, painter and head."""
+        return [weight.numpy() for weight in self._kept]
+
+    def memory(self) -> Arrays:
+        """Return the bank and the optimizer's state."""
+        return [self._bank.numpy(), *(value.numpy() for value in self._optimizer.variables)]
+
+    def restore(self, weights: Arrays, memory: Arrays) -> None:
+        """Set all of it."""
+        variables = [*self._kept, self._bank, *self._optimizer.variables]
+        for variable, value in zip(variables, [*weights, *memory], strict=True):
+            variable.assign(value)
+
+    def rows_to_finish(self) -> NDArray[np.int64]:
+        """Return a sample that the centre of all encodings can be estimated from."""
+        n = min(self._n_images, self._recipe.centre_images)
+        return np.linspace(0, self._n_images - 1, n).astype(np.int64)
+
+    def finish(self, batches: Iterable[Pictures]) -> None:
+        """Give the autoencoder its weights and its centre."""
+        total, n = np.zeros(self._centre_shape(), np.float64), 0
+        set_centre(self.autoencoder, total)
+        for pictures in batches:
+            total += self.encode(pictures).sum(0, dtype=np.float64).reshape(total.shape)
+            n += len(pictures)
+        set_centre(self.autoencoder, (total / (n + self._recipe.centre_shrink)).astype(np.float32))
+
+    # ---------------------------------------------------------------- its own
+
+    def _slots(self, step: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return where in the bank the pictures of a step are, and where they are to be put.
+
+        Each has a place of its own if there are enough; else the oldest make room.
+        """
+        if self._n_bank == self._n_images:
+            own = self.rows(step).astype(np.int32)
+            return own, own
+        places = step * self.batch_size + np.arange(self.batch_size)
+        return np.full(self.batch_size, -1, np.int32), (places % self._n_bank).astype(np.int32)
+
+    def _learn(self, pictures: Any, own: Any, new: Any, rate: Any, w_near: Any) -> Any:
+        step = tf.cast(self._optimizer.variables[0], tf.int64)
+        with tf.GradientTape() as tape:
+            parts, views = self._parts(pictures, step, training=True)
+            known = self._known(own, views)  # (n, d)
+            if self._n_neighbours:
+                parts["near"] = w_near * self._near(views, known, own)
+            parts["loss"] = tf.add_n(list(parts.values()))
+        self._optimizer.apply(tape.gradient(parts["loss"], self._trained), rate)
+        self._remember(known, views, new)
+        return parts
+
+    def _validate(self, pictures: Any) -> Any:
+        step = tf.constant(_VALIDATION_SEED, tf.int64)
+        parts, _ = self._parts(pictures, step, training=False)
+        return tf.add_n(list(parts.values()))
+
+    def _parts(self, pictures: Any, step: Any, training: bool) -> tuple[dict[str, Any], Any]:
+        """Return the parts of the loss, and the unit encodings of the large views, (2n, d)."""
+        recipe, n = self._recipe, self.batch_size
+        large, small = self._views(pictures, step)
+        grid, pooled = self._trunk(large, training=training)  # (2n, 6, 6, 64), (2n, 128)
+        small_grid, _ = self._trunk(small, training=training)  # (4n, 3, 3, 64)
+        folded = self._fold(grid)  # (2n, 6, 6, 64)
+        views = unit(tf.reshape(folded, (2 * n, -1)))  # (2n, 2304)
+        mean, small_mean = (unit(tf.reduce_mean(g, (1, 2))) for g in (grid, small_grid))
+        head = unit(self._head(pooled, training=training))  # (2n, 128)
+        parts = {
+            "code": recipe.w_code * info_nce(views, recipe.code_temperature, self._dtype),
+            "head": recipe.w_head * info_nce(head, recipe.head_temperature),
+            "mean": recipe.w_mean * info_nce(mean, recipe.mean_temperature),
+            "small": recipe.w_small * small_view_loss(small_mean, mean, recipe.mean_temperature),
+            "paint": recipe.w_paint * self._paint_loss(folded, large, training),
+        }
+        return parts, views
+
+    def _views(self, pictures: Any, step: Any) -> tuple[Any, Any]:
+        """Return large views (2n, 96, 96, 3) and small ones (4n, 48, 48, 3)."""
+        recipe, m = self._recipe, self._recipe.n_small
+        kinds = (
+            (2, recipe.large_px, recipe.large_area),
+            (m, recipe.small_px, recipe.small_area),
+        )
+        large, small = (
+            random_views(
+                tf.tile(pictures, (times, 1, 1, 1)),
+                side_px,
+                area,
+                recipe,
+                tf.stack([tf.constant(self._seed, tf.int64), 2 * step + number]),
+            )
+            for number, (times, side_px, area) in enumerate(kinds)
+        )
+        return large, small
+
+    def _paint_loss(self, folded: Any, large: Any, training: bool) -> Any:
+        """Return the mean squared error of some views, half of them first views."""
+        half = min(self._recipe.n_painted // 2, self.batch_size)
+        some = slice(self.batch_size - half, self.batch_size + half)
+        grid = self._unfold(self._equal(folded[some]))  # (64, 6, 6, 64)
+        painted = self._painter(grid, training=training)  # (64, 96, 96, 3)
+        return tf.reduce_mean(tf.square(painted - large[some]))
+
+    def _known(self, own: Any, views: Any) -> Any:
+        """Return unit rows to seek neighbours with, (n, d): what is remembered, or just seen."""
+        seen = tf.stop_gradient(unit(views[: self.batch_size] + views[self.batch_size :]))
+        remembered = tf.cast(tf.gather(self._bank, tf.maximum(own, 0)), tf.float32)
+        return tf.where(own[:, None] < 0, seen, remembered)
+
+    def _near(self, views: Any, known: Any, own: Any) -> Any:
+        recipe = self._recipe
+        return neighbour_loss(
+            views,
+            known,
+            self._bank,
+            own,
+            self._n_neighbours,
+            recipe.neighbour_temperature,
+            self._dtype,
+        )
+
+    def _remember(self, known: Any, views: Any, new: Any) -> None:
+        keep = self._recipe.bank_memory
+        seen = (views[: self.batch_size] + views[self.batch_size :]) / 2  # (n, d)
+        rows = tf.cast(unit(keep * known + (1 - keep) * seen), tf.float16)
+        self._bank.scatter_update(tf.IndexedSlices(rows, new))
+
+    def _encode(self, pictures: Any) -> Any:
+        encodings = self.autoencoder.get_layer("encoder")(pictures)  # (b, 8, 8, 64)
+        return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, 4096)
+
+    def _hand_over(self) -> None:
+        """Copy trunk and painter into the autoencoder, which computes in float32."""
+        for part, trained in (("encoder", self._trunk), ("decoder", self._painter)):
+            target = self.autoencoder.get_layer(part).get_layer(trained.name)
+            for variable, value in zip(target.variables, trained.variables, strict=True):
+                variable.assign(value)
+
+    def _centre_shape(self) -> tuple[int, ...]:
+        shape = self.autoencoder.get_layer("encoder").output.shape[1:]
+        return tuple(int(side) for side in shape)
+
+
+def _everything(n_images: int, n_sample: int, seed: int) -> Split:
+    """Train on all rows; validate with some of them."""
+    order = np.random.default_rng([seed, 0]).permutation(n_images)
+    return Split(np.arange(n_images), np.sort(order[:n_sample]))
+
+
+def has_bfloat16() -> bool:
+    """Say whether this CPU computes in bfloat16 itself; where it does not, it would be slower."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:  # not Linux
+        return False
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
