@@ -81,12 +81,15 @@ def measure_elbows(rows: VectorRows, elbows: tuple[str, ...], classes: Classes |
     """Group with each elbow, and print what came of it."""
     click.echo(f"\n{len(rows)} vectors of {rows.dim} numbers, elbow over 2 to 100 groups")
     for elbow in elbows:
+        busy_s = time.process_time()
         with PeakMemory() as memory:
             found = group_images(rows, Grouping(elbow=elbow), classes=classes)
+        busy_s = time.process_time() - busy_s
         sampled = "" if found.n_sampled is None else f", samples of {found.n_sampled}"
         click.echo(
             f"{elbow:>9}: {len(found)} groups ({'clear' if found.elbow_clear else 'no clear'} "
-            f"elbow, bend {found.elbow_bend:.2f}), {found.seconds:.1f} s in all, "
+            f"elbow, bend {found.elbow_bend:.2f}), {found.seconds:.1f} s in all "
+            f"({busy_s:.1f} s of processor time), "
             f"{memory.peak_mb:.0f} MB anonymous at most ({memory.before_mb:.0f} before), "
             f"loss {found.loss:.2f}{sampled}"
         )
