@@ -14,8 +14,9 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
 
@@ -245,6 +246,26 @@ class Catalogue:
         """Return at most `limit` pictures from row `offset` on."""
         lines = self._select("WHERE row >= ? ORDER BY row LIMIT ?", (offset, limit))
         return list(map(_from_line, lines))
+
+    def rows_under(self, prefix: str) -> list[int]:
+        """Return the rows of the pictures whose path begins with a text, by path."""
+        cursor = self._database.execute(
+            "SELECT row, path FROM images WHERE path >= ? ORDER BY path", (prefix,)
+        )
+        # SQLite orders texts by their UTF-8 bytes, so those that begin alike stand together.
+        return [row for row, _ in takewhile(lambda line: line[1].startswith(prefix), cursor)]
+
+    def rows_between(
+        self, side: Literal["width", "height"], least: float, most: float
+    ) -> list[int]:
+        """Return the rows of the pictures that are `least` to `most` pixels wide or high."""
+        sql = f"SELECT row FROM images WHERE {side} BETWEEN ? AND ? ORDER BY row"
+        return [row for (row,) in self._database.execute(sql, (least, most))]
+
+    def metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Go through the rows of which the user has said something, and what."""
+        sql = "SELECT row, metadata FROM images WHERE metadata != '{}' ORDER BY row"
+        return ((row, json.loads(text)) for row, text in self._database.execute(sql))
 
     def row_of_sha256(self, digest: str) -> int | None:
         """Return the lowest row whose file has this SHA-256, or None."""

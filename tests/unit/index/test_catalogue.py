@@ -120,3 +120,37 @@ def test_a_name_that_is_not_utf8_is_readable_and_exact():
     found = record(0, path=text, raw_path=kept).file_under(Path("root"))
     assert os.fsencode(found) == b"root/" + raw
     assert readable_path(Path("a/ü.jpg")) == ("a/ü.jpg", None)
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a b/", "a c/", "ä", "ä\U0010ffff", "b", "z", "A"])
+def test_rows_under_a_prefix_are_those_that_begin_so(tmp_path, prefix):
+    """Whatever stands after it, and however it is written, no path is left out or too much."""
+    paths = ["b", "a b/1", "a", "a b/\U0010ffff", "ä", "a b", "a c/1", "ä\U0010ffffx", "B", "a b/ü"]
+    records = [record(row, path=path) for row, path in enumerate(paths)]
+    write_catalogue(tmp_path / "catalogue.sqlite", records)
+    catalogue = Catalogue.open(tmp_path)
+
+    found = catalogue.rows_under(prefix)
+
+    assert sorted(found) == [row for row, path in enumerate(paths) if path.startswith(prefix)]
+    catalogue.close()
+
+
+@pytest.mark.parametrize("bounds", [(2, 4), (2.5, float("inf")), (float("-inf"), 3), (4, 2)])
+def test_rows_between_two_sizes(tmp_path, bounds):
+    """Both bounds are counted in; width and height are not mixed up."""
+    records = [record(row, width=5 - row, height=row) for row in range(6)]
+    write_catalogue(tmp_path / "catalogue.sqlite", records)
+    catalogue = Catalogue.open(tmp_path)
+    least, most = bounds
+
+    high, wide = (catalogue.rows_between(side, *bounds) for side in ("height", "width"))
+
+    assert high == [row for row in range(6) if least <= row <= most]
+    assert wide == [row for row in range(6) if least <= 5 - row <= most]
+    catalogue.close()
+
+
+def test_metadata_of_those_that_have_some(catalogue):
+    """Pictures of which nothing was said are not gone through."""
+    assert list(catalogue.metadata()) == [(0, {"price": 3.5, "name": "Öl & <Wasser>"})]
