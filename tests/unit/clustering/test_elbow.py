@@ -132,6 +132,17 @@ def test_groups_that_are_there_are_found(n_groups, noise):
     assert (elbow.n_clusters, elbow.is_clear) == (n_groups, True)
 
 
+def test_two_groups_are_found_from_one_on():
+    """Two groups show in a curve that begins with one; at the curve's end nothing can be judged."""
+    diss = diss_of(blobs(200, 2, dim=256)[0])
+
+    from_one = find_elbow(kmedoids_curve(diss, 1, 40).wce)
+    from_two = find_elbow(kmedoids_curve(diss, 2, 40).wce)
+
+    assert (from_one.n_clusters, from_one.is_clear) == (2, True)
+    assert not from_two.is_clear
+
+
 def test_kmeans_curve_finds_the_groups():
     """The curve of Euclidean k-means has its clear elbow at the true number as well."""
     vectors, _ = blobs(300, 8)
