@@ -15,6 +15,7 @@ from index.clusters import Clusters, UnknownCluster
 from index.snapshot import Snapshot
 from service import search
 from service.errors import NoGroups
+from service.ranking import SCORE_DECIMALS
 from service.schemas import (
     ClusterAnswer,
     ClusteringAnswer,
@@ -127,7 +128,7 @@ def member_answers(
     snapshot: Snapshot, clusters: Clusters, rows: NDArray[np.int64]
 ) -> list[MemberAnswer]:
     """Describe some pictures and how close each is to the medoid of its group."""
-    scores = clusters.scores[rows].astype(np.float64).round(search.SCORE_DECIMALS).tolist()
+    scores = clusters.scores[rows].astype(np.float64).round(SCORE_DECIMALS).tolist()
     records = snapshot.catalogue.records(rows.tolist())
     return [
         MemberAnswer(score=score, image=image_answer(snapshot, record))

@@ -22,6 +22,7 @@ from service.parts import parts
 from service.schemas import (
     AnyRequest,
     ClustersAnswer,
+    FilteredPage,
     ImagesAnswer,
     MembersAnswer,
     Options,
@@ -61,11 +62,11 @@ def post_search() -> Response:
 @bp.get("/images")
 def get_images() -> Response:
     """List the collection in the order of its rows."""
-    page = _arguments(Page)
+    page = _arguments(FilteredPage)
     with parts().holder.use() as live:
-        records = live.snapshot.catalogue.page(page.offset, page.limit)
+        total, records = search.pictures(live, page)
         images = [image_answer(live.snapshot, record) for record in records]
-        return _json(ImagesAnswer(snapshot=live.id, total=len(live.snapshot), images=images))
+        return _json(ImagesAnswer(snapshot=live.id, total=total, images=images))
 
 
 @bp.get("/images/<image_id>")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from PIL import Image
-from pydantic import ConfigDict
+from pydantic import ConfigDict, field_validator
 from werkzeug.wrappers import Response as AnyResponse
 
 from index.catalogue import ImageRecord
@@ -19,7 +19,17 @@ from models.preprocess import thumbnail, to_pixels
 from service import answers, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
-from service.schemas import Offset, Options, Request, decode_base64, from_fields
+from service.schemas import (
+    Condition,
+    Filter,
+    Label,
+    Match,
+    Offset,
+    Options,
+    Request,
+    decode_base64,
+    from_fields,
+)
 from service.snapshots import Live
 from service.uploads import uploaded_file
 
@@ -49,7 +59,25 @@ class PageOf(Request):
     offset: Offset = 0
 
 
-class Again(PageOf):
+class Within(PageOf):
+    """Which part of an answer a page shows, and of which group only."""
+
+    cluster: Label | None = None
+
+    @field_validator("cluster", mode="before")
+    @classmethod
+    def _empty_is_none(cls, text: str | None) -> str | None:
+        return text or None
+
+    @property
+    def filter(self) -> Filter | None:
+        """Leaves out the other groups."""
+        if self.cluster is None:
+            return None
+        return Filter(must=[Condition(key="cluster", match=Match(value=self.cluster))])
+
+
+class Again(Within):
     """The next page for an uploaded picture: its pixels come along, as nothing is kept here."""
 
     picture: str = ""
@@ -133,7 +161,7 @@ def search_upload() -> str:
     data = decode_base64(form.picture) if form.picture else _chosen_file()
     with parts().holder.use() as live:
         query = search.query_of_bytes(live, data, parts().limits)
-        return _results(live, query, _asked(live, query, form), form.offset)
+        return _results(live, query, _asked(live, query, form), form)
 
 
 @bp.get("/search")
@@ -145,10 +173,10 @@ def search_form() -> AnyResponse:
 @bp.get("/similar/<image_id>")
 def similar(image_id: str) -> str:
     """Answer a picture of the collection."""
-    page = from_fields(PageOf, request.args.to_dict(flat=False))
+    page = from_fields(Within, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
         query = search.query_of_id(live, image_id)
-        return _results(live, query, _asked(live, query), page.offset)
+        return _results(live, query, _asked(live, query), page)
 
 
 @bp.get("/browse")
@@ -226,10 +254,17 @@ def _chosen_file() -> bytes:
     return data
 
 
-def _results(live: Live, query: search.Query, asked: Asked, offset: int) -> str:
-    answer = search.search(live, query, Options(limit=N_ANSWERS, offset=offset))
-    pager = Pager(offset, N_ANSWERS, answer.total)
-    return render_template("results.html", answer=answer, asked=asked, pager=pager, **_common(live))
+def _results(live: Live, query: search.Query, asked: Asked, page: Within) -> str:
+    options = Options(limit=N_ANSWERS, offset=page.offset, filter=page.filter)
+    answer = search.search(live, query, options)
+    return render_template(
+        "results.html",
+        answer=answer,
+        asked=asked,
+        cluster=page.cluster,
+        pager=Pager(page.offset, N_ANSWERS, answer.total),
+        **_common(live),
+    )
 
 
 def _asked(live: Live, query: search.Query, form: Again | None = None) -> Asked:

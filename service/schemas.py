@@ -18,11 +18,14 @@ from service.errors import InvalidRequest, MalformedBody
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 1_000_000_000
+MAX_CONDITIONS = 100  # in each of the three lists of a filter
 _MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
 _QUERIES = ("id", "image", "vector")
 
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Label = Annotated[int, Field(ge=0, lt=2**31)]
 Score = Annotated[FiniteFloat, Field(ge=-1, le=1)]
 
 
@@ -32,6 +35,44 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Match(Request):
+    """A value to be equal to; of a path, what it begins with."""
+
+    value: bool | Whole | FiniteFloat | str
+
+
+class Range(Request):
+    """From one number to another, both counted in."""
+
+    gte: FiniteFloat | None = None
+    lte: FiniteFloat | None = None
+
+
+class Condition(Request):
+    """Something that a picture has or has not: exactly one of `match` and `range`."""
+
+    key: str = Field(description="cluster, path, width, height, or metadata. and a key of yours.")
+    match: Match | None = None
+    range: Range | None = None
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if (self.match is None) == (self.range is None):
+            raise ValueError("give exactly one of match and range")
+        return self
+
+
+Conditions = Annotated[list[Condition], Field(max_length=MAX_CONDITIONS)]
+
+
+class Filter(Request):
+    """Which pictures may answer."""
+
+    must: Conditions = Field(default=[], description="All of these.")
+    should: Conditions = Field(default=[], description="At least one of these, if there are any.")
+    must_not: Conditions = Field(default=[], description="None of these.")
+
+
 class Page(Request):
     """Which part of a list is wanted."""
 
@@ -39,7 +80,15 @@ class Page(Request):
     offset: Offset = Field(default=0, description="How many to leave out before.")
 
 
-class Options(Page):
+class FilteredPage(Page):
+    """Which part of a list is wanted, and of which pictures."""
+
+    filter: Filter | None = Field(
+        default=None, description="Leave out what does not pass; in forms and addresses as JSON."
+    )
+
+
+class Options(FilteredPage):
     """How a search is to be answered."""
 
     score_threshold: Score | None = Field(default=None, description="Leave out what scores less.")
@@ -216,10 +265,24 @@ def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> Any
     twice = [(name, "is given more than once") for name, texts in fields.items() if len(texts) > 1]
     if twice:
         raise InvalidRequest(twice[:_MOST_DETAILS])
+    values: dict[str, Any] = {name: texts[0] for name, texts in fields.items()}
+    if "filter" in values and "filter" in model.model_fields:
+        values["filter"] = _filter_of_text(values["filter"])
     try:
-        return model.model_validate({name: texts[0] for name, texts in fields.items()})
+        return model.model_validate(values)
     except ValidationError as error:
         raise _invalid(error) from error
+
+
+def _filter_of_text(text: str) -> Filter:
+    """Read the one field that is JSON; what is wrong with it is wrong with a field."""
+    try:
+        return from_json(Filter, text.encode("utf-8", "replace"))
+    except MalformedBody:
+        raise InvalidRequest([("filter", "is not JSON")]) from None
+    except InvalidRequest as error:
+        details = [(f"filter.{name}".rstrip("."), why) for name, why in error.details]
+        raise InvalidRequest(details) from error
 
 
 def decode_base64(text: str) -> bytes:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ from index.errors import CorruptSnapshot, IndexFailure
 from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
 from service.errors import NotReady
+from service.filters import Metadata
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,11 @@ class Live:
     def id(self) -> str:
         """The snapshot's id."""
         return self.snapshot.id
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the user said of the pictures, by key; read at the first filter."""
+        return Metadata(self.snapshot.catalogue.metadata())
 
     def check_large_files(self) -> None:
         """Compare the large files with the manifest, unless another process answers for them.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 
 import numpy as np
 import pytest
@@ -98,6 +99,58 @@ def test_score_threshold_and_total(client):
     """Red and black score 1/sqrt(5) = 0.447; only red passes 0.99."""
     body = {"vector": [2, 0, 0, 1], "score_threshold": 0.99}
     assert client.post("/api/v1/search", json=body).json["total"] == 1
+
+
+DARK = {"must": [{"key": "metadata.mood", "match": {"value": "<i>dark</i>"}}]}
+LATER = {"should": [{"key": "path", "match": {"value": "later/"}}]}
+
+
+@pytest.mark.parametrize(("wanted", "total"), [(DARK, 1), (LATER, 2), ({}, 13)])
+def test_filter_in_every_way_of_asking(client, ids, wanted, total):
+    """As JSON, as a form field, in an address and on the list, the same pictures pass."""
+    text = json.dumps(wanted)
+    body = {"id": ids["000.png"], "filter": wanted, "limit": 100}
+    by_json = client.post("/api/v1/search", json=body).json
+    address = f"/api/v1/images/{ids['000.png']}/similar"
+    by_id = client.get(address, query_string={"filter": text, "limit": 100}).json
+    by_form = upload(client, picture_bytes((9, 9, 9)), filter=text, limit="100").json
+    listed = client.get("/api/v1/images", query_string={"filter": text, "limit": 100}).json
+    assert [a["total"] for a in (by_json, by_id, by_form, listed)] == [total] * 4
+    assert by_json["results"] == by_id["results"]
+    shown = {image["path"] for image in listed["images"]}
+    assert len(shown) == total
+    assert (
+        shown == {r["path"] for r in by_json["results"]} == {r["path"] for r in by_form["results"]}
+    )
+
+
+def test_filtered_list_is_paged(client):
+    """The list of those that pass is cut like the whole list, in the order of rows."""
+    page = client.get(
+        "/api/v1/images", query_string={"limit": 1, "offset": 1, "filter": json.dumps(LATER)}
+    )
+    assert [image["path"] for image in page.json["images"]] == [RED]
+
+
+def test_filter_by_cluster_gives_that_group(client):
+    """What a filter by cluster lets through are the members of that group."""
+    for label in range(3):
+        wanted = {"must": [{"key": "cluster", "match": {"value": label}}]}
+        body = {"vector": [1, 1, 1, 1], "filter": wanted, "limit": 100}
+        found = client.post("/api/v1/search", json=body).json
+        members = client.get(f"/api/v1/clusters/{label}").json
+        assert found["total"] == members["total"]
+        assert {r["cluster"] for r in found["results"]} == {label}
+
+
+def test_unknown_key_is_answered_with_those_that_there_are(client):
+    """A misspelt key is a 422 that names the keys, the user's own among them."""
+    wanted = {"must": [{"key": "mood", "match": {"value": "dark"}}]}
+    answer = client.post("/api/v1/search", json={"vector": [1, 1, 1, 1], "filter": wanted})
+    assert (answer.status_code, answer.json["error"]["code"]) == (422, "invalid")
+    (detail,) = answer.json["error"]["details"]
+    assert detail["field"] == "filter"
+    assert detail["message"].endswith("cluster, path, width, height, metadata.mood")
 
 
 def test_pages_of_a_search_are_one_answer(client, ids):

@@ -287,3 +287,29 @@ def test_page_beyond_the_end_leads_back(client, address):
 def test_pager(pager, expected):
     """Number, count, and the offsets before and after."""
     assert (pager.number, pager.n_pages, pager.previous, pager.next) == expected
+
+
+def test_search_within_a_group(client, ids):
+    """A group's page asks only its own pictures, for an upload and for a known picture alike."""
+    group = client.get("/api/v1/clusters/0").json
+    members = {member["image"]["id"] for member in group["members"]}
+    (hidden,) = re.findall(r'name="cluster" value="(\d+)"', client.get("/groups/0").text)
+    assert hidden == "0"
+    by_upload = search_page(client, picture_bytes((3, 3, 3)), cluster="0").text
+    assert set(answered(by_upload)) == members
+    assert 'in <a href="/groups/0">group 0</a>' in by_upload
+    outsider = next(image_id for image_id in ids.values() if image_id not in members)
+    assert set(answered(client.get(f"/similar/{outsider}?cluster=0").text)) == members
+
+
+def test_answers_within_a_group_go_on(large_client, place):
+    """The second page of a search within a group is of that group, too."""
+    place.publish(n_clusters=1)
+    large_client.application.extensions["lookalike"].holder.look()
+    first = search_page(large_client, picture_bytes((3, 3, 3)), cluster="0").text
+    hidden = dict(
+        re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', first.split("pager")[1])
+    )
+    assert hidden["cluster"] == "0"
+    image_id = answered(first)[0]
+    assert "cluster=0" in large_client.get(f"/similar/{image_id}?cluster=0").text.split("pager")[1]

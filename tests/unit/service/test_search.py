@@ -10,9 +10,9 @@ from index.errors import UnknownImage
 from index.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import search
+from service import ranking, search
 from service.errors import InvalidRequest
-from service.schemas import Options
+from service.schemas import Condition, Filter, Match, Options
 from service.snapshots import Live
 from tests.fakes import FakeEncoder, picture_bytes, publish_vectors
 
@@ -255,7 +255,7 @@ def test_total_of_a_vector_is_exact(live_of, threshold):
 
 def test_threshold_counts_what_lies_on_it(live_of, monkeypatch):
     """A score of exactly the threshold passes, also where it is counted in blocks."""
-    monkeypatch.setattr(search, "_COUNTED_AT_ONCE", 7)
+    monkeypatch.setattr(ranking, "_AT_ONCE", 7)
     live = live_of([[1, 0]] * 60 + [[0.6, 0.8]] * 60 + [[0, 1]] * 60, top_k=2)
     query = search.query_of_vector(live, [1, 0])
     totals = [
@@ -305,3 +305,57 @@ def test_decoded_picture_comes_with_an_encoded_query(colours):
     query = search.query_of_bytes(colours, buffer.getvalue(), Limits())
     assert query.picture is not None
     assert query.picture.size == (60, 20)
+
+
+def under(prefix):
+    """Return the filter for the pictures whose path begins with a text."""
+    return Filter(must=[Condition(key="path", match=Match(value=prefix))])
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("threshold", [None, -0.2, 0.3, 0.9])
+@pytest.mark.parametrize("row", [0, 100, 239])
+def test_filtered_answer_is_that_of_brute_force(live_of, row, threshold, include_self):
+    """Those that pass, by falling score, ties by rising row, itself first, with an exact total."""
+    live = live_of(with_ties(), top_k=20)
+    plain = ask(live, row, limit=1000)
+    scores = {hit.image.row: hit.score for hit in plain.hits if hit.image.path.startswith("1")}
+    kept = [r for r in scores if threshold is None or scores[r] >= threshold]
+    wanted = sorted(kept, key=lambda r: (r != row, -scores[r], r))
+    if not include_self:
+        wanted = [r for r in wanted if r != row]
+    options = {"score_threshold": threshold, "include_self": include_self, "filter": under("1")}
+    for limit in (7, 1000):
+        found = all_pages(live, search.query_of_row(live, row), limit, **options)
+        assert found == (wanted, [scores[r] for r in wanted])
+    assert ask(live, row, limit=1, **options).total == len(wanted)
+
+
+def test_filtered_vector_is_ranked_by_brute_force(live_of, unit_vectors, monkeypatch):
+    """Of a query that is no picture the best of those that pass are found, in blocks, too."""
+    monkeypatch.setattr(ranking, "_AT_ONCE", 7)
+    vectors = unit_vectors(150, dim=5)
+    live = live_of(vectors)
+    query = search.query_of_vector(live, [1, 2, 3, 4, 5])
+    rows = [row for row in range(150) if str(row).startswith("1")]
+    wanted = sorted(rows, key=lambda row: -(vectors[row] @ query.vector))
+    answer = search.search(live, query, Options(limit=9, filter=under("1")))
+    assert rows_and_scores(answer)[0] == wanted[:9]
+    assert answer.total == len(rows) == 61
+
+
+def test_filter_is_never_answered_by_the_table(live_of, unit_vectors):
+    """Even a table that names wrong neighbours does not mislead a filtered search."""
+    vectors = unit_vectors(50)
+    live = live_of(vectors, top_k=10, table_of=FaissStore.from_vectors(unit_vectors(50, seed=9)))
+    order = np.argsort(-(vectors @ vectors[7]), kind="stable")
+    answer = ask(live, 7, limit=10, filter=Filter())
+    assert rows_and_scores(answer)[0] == order[:10].tolist()
+
+
+def test_known_picture_that_does_not_pass_is_left_out(colours):
+    """The picture itself is filtered like every other; where none is left, none is answered."""
+    assert rows_and_scores(ask(colours, 0, filter=under("1")))[0] == [1]
+    empty = ask(colours, 0, filter=under("none"))
+    assert (empty.hits, empty.total) == ([], 0)
+    assert ask(colours, 0, filter=under("none"), score_threshold=0.0).total == 0
