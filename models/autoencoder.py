@@ -319,7 +319,8 @@ def build_painter(recipe: Recipe, dtype: str = "float32", side: int | None = Non
     grid = keras.Input((side, side, recipe.code_channels), name="grid")
     x = grid
     for width in (48, 32):
-        x = layers.UpSampling2D(2, dtype=dtype)(x)
+        # Each value four times, as UpSampling2D, whose sides the tflite converter loses.
+        x = DepthToSpace(2, dtype=dtype)(layers.Concatenate(dtype=dtype)([x] * 4))
         x = _norm(dtype)(_kernel(width, 3, 1, dtype)(x))
         x = layers.ReLU(dtype=dtype)(x)  # (b, 2g, 2g, 48), (b, 4g, 4g, 32)
     block = recipe.cell_px // 4

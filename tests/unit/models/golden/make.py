@@ -44,7 +44,7 @@ def make() -> None:
     from models.export import export_autoencoder
     from models.training import TrainingSettings, train
 
-    settings = TrainingSettings(steps=40)
+    settings = TrainingSettings(architecture="classic", steps=40)
     with TemporaryDirectory() as folder:
         result = train(Pictures(64), settings, Path(folder))
         export_autoencoder(result, settings, Path(folder))
