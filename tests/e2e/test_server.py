@@ -61,7 +61,7 @@ def republish(collection):
     """Publish the current snapshot anew, with hard links to the same files."""
     data = DataFolder(collection.data)
     with data.locked(), data.open_current() as old, data.draft() as draft:
-        draft.link_from(old)
+        draft.link_from(old, old.manifest.files)
         made = dataclasses.replace(old.manifest, created=datetime.now(UTC).isoformat())
         return draft.publish(made)
 
@@ -161,12 +161,14 @@ def test_swap_under_load(collection, tmp_path):
 
         with ThreadPoolExecutor() as pool:
             counts = [pool.submit(ask, data) for data in (known, new, known, new)]
-            for _ in range(6):
-                published.add(republish(collection))
-                time.sleep(0.4)
-            last = max(published)
-            wait_for(lambda: last in seen)
-            stop.set()
+            try:
+                for _ in range(6):
+                    published.add(republish(collection))
+                    time.sleep(0.4)
+                last = max(published)
+                wait_for(lambda: last in seen)
+            finally:
+                stop.set()
             n_requests = sum(count.result() for count in counts)
         assert seen <= published
         assert len(seen) >= 4
