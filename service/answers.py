@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
 from index.clusters import Clusters, UnknownCluster
+from index.duplicates import DuplicateGroup, describe
 from index.snapshot import Snapshot
 from service import search
 from service.errors import NoGroups
@@ -20,6 +21,7 @@ from service.schemas import (
     ClusterAnswer,
     ClusteringAnswer,
     CollectionAnswer,
+    DuplicateGroupAnswer,
     ElbowPoint,
     ImageAnswer,
     MemberAnswer,
@@ -27,6 +29,7 @@ from service.schemas import (
     SearchResult,
 )
 
+MOST_MEMBERS = 100  # pictures that are told of each group of duplicates
 N_CLOSEST = 4  # members that are shown of each group in a list of groups, beside its medoid
 
 
@@ -134,6 +137,23 @@ def member_answers(
         MemberAnswer(score=score, image=image_answer(snapshot, record))
         for score, record in zip(scores, records, strict=True)
     ]
+
+
+def duplicate_group_answers(
+    snapshot: Snapshot, groups: Iterable[NDArray[np.int64]], most: int
+) -> list[DuplicateGroupAnswer]:
+    """Describe some groups of duplicates, each with at most so many of its pictures."""
+    return [_duplicate_group_answer(snapshot, describe(snapshot, rows), most) for rows in groups]
+
+
+def _duplicate_group_answer(
+    snapshot: Snapshot, group: DuplicateGroup, most: int
+) -> DuplicateGroupAnswer:
+    members = [
+        MemberAnswer(score=round(score, SCORE_DECIMALS), image=image_answer(snapshot, image))
+        for score, image in zip(group.scores[:most], group.images[:most], strict=True)
+    ]
+    return DuplicateGroupAnswer(kind=group.kind, size=len(group.images), members=members)
 
 
 def _clustering_answer(clusters: Clusters | None) -> ClusteringAnswer | None:

@@ -9,9 +9,11 @@ from pydantic import BaseModel
 
 from service import originals, search
 from service.answers import (
+    MOST_MEMBERS,
     cluster_answers,
     clusters_of,
     collection_answer,
+    duplicate_group_answers,
     image_answer,
     member_answers,
     members_of,
@@ -22,6 +24,8 @@ from service.parts import parts
 from service.schemas import (
     AnyRequest,
     ClustersAnswer,
+    DuplicatesAnswer,
+    DuplicatesPage,
     FilteredPage,
     ImagesAnswer,
     MembersAnswer,
@@ -141,6 +145,22 @@ def get_cluster(label: int) -> Response:
         wanted = rows[page.offset : page.offset + page.limit]
         members = member_answers(live.snapshot, clusters, wanted)
         answer = MembersAnswer(snapshot=live.id, label=label, total=len(rows), members=members)
+        return _json(answer)
+
+
+@bp.get("/duplicates")
+def get_duplicates() -> Response:
+    """List the groups of pictures that look the same."""
+    page = _arguments(DuplicatesPage)
+    with parts().holder.use() as live:
+        groups = live.duplicates.groups(page.threshold)
+        shown = groups[page.offset : page.offset + page.limit]
+        answer = DuplicatesAnswer(
+            snapshot=live.id,
+            threshold=page.threshold,
+            total=len(groups),
+            groups=duplicate_group_answers(live.snapshot, shown, MOST_MEMBERS),
+        )
         return _json(answer)
 
 

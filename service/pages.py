@@ -14,6 +14,7 @@ from pydantic import ConfigDict, field_validator
 from werkzeug.wrappers import Response as AnyResponse
 
 from index.catalogue import ImageRecord
+from index.duplicates import DEFAULT_THRESHOLD
 from index.snapshot import Snapshot
 from models.preprocess import thumbnail, to_pixels
 from service import answers, curve, search
@@ -27,6 +28,7 @@ from service.schemas import (
     Offset,
     Options,
     Request,
+    Score,
     decode_base64,
     from_fields,
 )
@@ -39,6 +41,8 @@ N_ANSWERS = 24
 N_BROWSED = 60
 N_EXAMPLES = 12
 N_GROUPS = 48
+N_DUPLICATES = 20  # groups
+N_COPIES = 12  # pictures of each
 MAX_SHOWN_SIDE_PX = 10_000
 
 _TITLES = {
@@ -57,6 +61,12 @@ class PageOf(Request):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     offset: Offset = 0
+
+
+class DuplicatesPageOf(PageOf):
+    """Which part of the duplicates a page shows."""
+
+    threshold: Score = DEFAULT_THRESHOLD
 
 
 class Within(PageOf):
@@ -222,6 +232,22 @@ def group(label: int) -> str:
             label=label,
             members=answers.member_answers(live.snapshot, clusters, wanted),
             pager=Pager(page.offset, N_BROWSED, len(rows)),
+            **_common(live),
+        )
+
+
+@bp.get("/duplicates")
+def duplicates() -> str:
+    """Show the groups of pictures that look the same."""
+    page = from_fields(DuplicatesPageOf, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        found = live.duplicates.groups(page.threshold)
+        shown = found[page.offset : page.offset + N_DUPLICATES]
+        return render_template(
+            "duplicates.html",
+            groups=answers.duplicate_group_answers(live.snapshot, shown, N_COPIES),
+            threshold=page.threshold,
+            pager=Pager(page.offset, N_DUPLICATES, len(found)),
             **_common(live),
         )
 

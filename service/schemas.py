@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from index.duplicates import DEFAULT_THRESHOLD
 from service.errors import InvalidRequest, MalformedBody
 
 MAX_LIMIT = 1000
@@ -78,6 +79,14 @@ class Page(Request):
 
     limit: Limit = Field(default=10, description="How many at most.")
     offset: Offset = Field(default=0, description="How many to leave out before.")
+
+
+class DuplicatesPage(Page):
+    """Which groups of duplicates are wanted."""
+
+    threshold: Score = Field(
+        default=DEFAULT_THRESHOLD, description="Least score that joins two pictures."
+    )
 
 
 class FilteredPage(Page):
@@ -197,6 +206,23 @@ class MembersAnswer(BaseModel):
     label: int
     total: int
     members: list[MemberAnswer]
+
+
+class DuplicateGroupAnswer(BaseModel):
+    """Pictures that look the same, the largest first, and each one's score with that."""
+
+    kind: str = Field(description="exact, pixels or near.")
+    size: int
+    members: list[MemberAnswer]
+
+
+class DuplicatesAnswer(BaseModel):
+    """A page of the groups of duplicates, the group with the most pictures first."""
+
+    snapshot: str
+    threshold: float
+    total: int
+    groups: list[DuplicateGroupAnswer]
 
 
 class ElbowPoint(BaseModel):

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from index.errors import CorruptSnapshot, IndexFailure
 from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
+from service.duplicates import Duplicates
 from service.errors import NotReady
 from service.filters import Metadata
 
@@ -75,6 +76,11 @@ class Live:
     def metadata(self) -> Metadata:
         """What the user said of the pictures, by key; read at the first filter."""
         return Metadata(self.snapshot.catalogue.metadata())
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Groups of pictures that look the same; found when they are first asked for."""
+        return Duplicates(self.snapshot)
 
     def check_large_files(self) -> None:
         """Compare the large files with the manifest, unless another process answers for them.

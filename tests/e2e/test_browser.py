@@ -208,7 +208,9 @@ def test_file_that_is_no_picture(window, server, tmp_path):
     assert many(window, "input[type=file]")
 
 
-@pytest.mark.parametrize("address", ["/", "/browse", "/groups", "/groups/0", "/collection", "/x"])
+@pytest.mark.parametrize(
+    "address", ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection", "/x"]
+)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
     """On a desk and on a phone nothing sticks out, no picture is missing, no rule is broken."""

@@ -335,3 +335,34 @@ def test_head_has_no_body(client):
     """HEAD is GET without its body."""
     answer = client.head("/api/v1/collection")
     assert (answer.status_code, answer.data) == (200, b"")
+
+
+def test_duplicates(client, ids):
+    """The copy is found with its original, by score and size."""
+    answer = client.get("/api/v1/duplicates?threshold=1").json
+    assert (answer["total"], answer["threshold"]) == (1, 1.0)
+    (group,) = answer["groups"]
+    assert (group["kind"], group["size"]) == ("exact", 2)
+    paths = {member["image"]["path"]: member["score"] for member in group["members"]}
+    assert paths == {"000.png": 1.0, "copy.png": 1.0}
+    assert group["members"][0]["image"] == client.get(f"/api/v1/images/{ids['000.png']}").json
+
+
+def test_duplicates_are_paged(client):
+    """All noise is alike to the fake encoder: groups are cut like every list, `total` is of all."""
+    whole = client.get("/api/v1/duplicates?threshold=0.999").json
+    pages = [
+        client.get(f"/api/v1/duplicates?threshold=0.999&limit=1&offset={offset}").json
+        for offset in range(whole["total"] + 1)
+    ]
+    assert {page["total"] for page in pages} == {whole["total"]}
+    assert sum((page["groups"] for page in pages), []) == whole["groups"]
+    sizes = [group["size"] for group in whole["groups"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("threshold", ["1.01", "-2", "x", "nan"])
+def test_impossible_threshold_is_refused(client, threshold):
+    """A threshold is a score."""
+    answer = client.get(f"/api/v1/duplicates?threshold={threshold}")
+    assert (answer.status_code, answer.json["error"]["details"][0]["field"]) == (422, "threshold")

@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from index.snapshot import DataFolder
 from service.pages import N_ANSWERS, Pager
 from service.settings import Settings
 from tests.fakes import noise_picture, picture_bytes, write_pictures
+from tests.integration.service.published import publish_pictures
 
 RED = "later/red & <b>.png"
-PAGES = ["/", "/browse", "/groups", "/groups/0", "/collection"]
+PAGES = ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection"]
 
 
 class Reader(HTMLParser):
@@ -313,3 +315,24 @@ def test_answers_within_a_group_go_on(large_client, place):
     assert hidden["cluster"] == "0"
     image_id = answered(first)[0]
     assert "cluster=0" in large_client.get(f"/similar/{image_id}?cluster=0").text.split("pager")[1]
+
+
+def test_duplicates_page(client):
+    """The copy stands beside its original, with kind, size and a link to both."""
+    html = client.get("/duplicates?threshold=1").text
+    assert "1 group of pictures" in html
+    (card,) = html.split('<section class="copies"')[1:]
+    assert "The same file" in card
+    assert card.count("64 × 48") == 2
+    assert len(set(re.findall(r'href="(/api/v1/images/[^"]+/file)"', card))) == 2
+
+
+def test_duplicates_page_without_any(tmp_path, app_of):
+    """A collection without duplicates is told so."""
+    place = DataFolder(tmp_path / "data")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.png").write_bytes(picture_bytes((255, 0, 0)))
+    (tmp_path / "p" / "b.png").write_bytes(picture_bytes((0, 0, 255)))
+    publish_pictures(place, tmp_path / "p")
+    html = app_of(Settings(data=place.root)).test_client().get("/duplicates").text
+    assert "No two pictures look the same" in html
