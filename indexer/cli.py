@@ -32,6 +32,7 @@ from indexer.partition import COPY, MODES
 from indexer.quality import DEFAULT_SAMPLE
 from indexer.stages import Stages
 from models.errors import ModelsError
+from models.own_encoder import KERAS_PREFIX, RANGES
 
 _EXPECTED = (IndexerError, IndexFailure, ModelsError, OSError, MemoryError)
 
@@ -169,8 +170,17 @@ def cli() -> None:
 )
 @click.option(
     "--encoder",
-    type=click.Path(exists=True, path_type=Path),
-    help="encoder.tflite, with its encoder.json beside it, to use instead of training.",
+    help="Encoder to use instead of training: a tflite file, or keras:NAME of keras.applications.",
+)
+@click.option(
+    "--encoder-range",
+    type=click.Choice(list(RANGES)),
+    help="Pixels that the tflite file was trained on, if no .json beside it says so; else 0..1.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of weights for keras:NAME, without the top; else the usual ones are fetched.",
 )
 @click.option("--retrain", is_flag=True, help="Train anew although the collection has an encoder.")
 @_grouping
@@ -179,11 +189,14 @@ def build(
     data: Path,
     seed: int,
     top_k: int,
-    encoder: Path,
+    encoder: str | None,
+    encoder_range: str | None,
+    weights: Path | None,
     retrain: bool,
     **training: Any,
 ) -> None:
     """Turn the folder IMAGES into a published snapshot: train, encode, find neighbours, group."""
+    _check_encoder_options(encoder, encoder_range, weights)
     stages = _stages()
     options = _build_options(
         images,
@@ -191,6 +204,8 @@ def build(
         training,
         top_k=top_k,
         encoder=encoder,
+        encoder_range=encoder_range,
+        weights=weights,
         retrain=retrain,
         groups=_group_options(seed, training),
     )
@@ -202,6 +217,16 @@ def build(
         stages.say(f"check: {built.check.recall.sentence()}")
     stages.say(stages.summary())
     click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+
+
+def _check_encoder_options(
+    encoder: str | None, encoder_range: str | None, weights: Path | None
+) -> None:
+    is_keras = encoder is not None and encoder.startswith(KERAS_PREFIX)
+    if weights is not None and not is_keras:
+        raise click.UsageError(f"--weights goes with --encoder {KERAS_PREFIX}NAME")
+    if encoder_range is not None and (encoder is None or is_keras):
+        raise click.UsageError("--encoder-range goes with --encoder FILE.tflite")
 
 
 @cli.command()

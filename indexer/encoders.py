@@ -1,4 +1,4 @@
-"""Which encoder a collection gets: the one named, its own, or a newly trained one."""
+"""Which encoder a collection gets: its own, or a newly trained one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ ENCODER_FILES = (
 def find_or_train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
-    """Return the folder of the encoder: the one named, the collection's own, or a new one."""
-    if options.encoder is not None:
-        return options.encoder if options.encoder.is_dir() else options.encoder.parent
+    """Return the folder of the encoder: the collection's own, or a newly trained one."""
     own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root)
     if own is not None:
         stages.say("keeping the collection's encoder (train anew with --retrain)")
@@ -68,7 +66,7 @@ def train_encoder(
         info = export_autoencoder(trained, settings, new)
         plot_history(trained.history, new / "history.png")
         encoders = data.root / "encoders"
-        return _move_into_place(new, encoders / info.fingerprint)
+        return move_into_place(new, encoders / info.fingerprint)
 
 
 def _training_key(collected: Collected, options: BuildOptions) -> str:
@@ -79,7 +77,8 @@ def _training_key(collected: Collected, options: BuildOptions) -> str:
     return digest.hexdigest()[:16]
 
 
-def _move_into_place(new: Path, final: Path) -> Path:
+def move_into_place(new: Path, final: Path) -> Path:
+    """Make a folder of encoder files durable under its final name, which is its fingerprint."""
     for path in new.iterdir():
         sync_file(path)
     final.parent.mkdir(parents=True, exist_ok=True)

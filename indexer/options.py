@@ -50,8 +50,13 @@ class BuildOptions:
     ----------
     images : Path
         Folder of pictures.
-    encoder : Path or None
-        A folder with encoder.tflite and encoder.json to use instead of training.
+    encoder : str or None
+        What to use instead of training: a folder with encoder.tflite and encoder.json, a tflite
+        file, or "keras:" and a name in keras.applications.
+    encoder_range : str or None
+        Range of pixels that a tflite file expects; one of `models.own_encoder.RANGES`.
+    weights : Path or None
+        File of weights for a "keras:" encoder; None: the usual ones are fetched.
     retrain : bool
         Train anew although the collection has an encoder.
     strict : bool
@@ -65,7 +70,9 @@ class BuildOptions:
     training: TrainingOptions = field(default_factory=TrainingOptions)
     top_k: int = DEFAULT_K
     groups: Grouping = field(default_factory=Grouping)
-    encoder: Path | None = None
+    encoder: str | None = None
+    encoder_range: str | None = None
+    weights: Path | None = None
     retrain: bool = False
     strict: bool = False
     cache_bytes: int = DEFAULT_CACHE_BYTES

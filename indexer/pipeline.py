@@ -31,6 +31,7 @@ from indexer.errors import NoGroups
 from indexer.evaluation import labels_of
 from indexer.fasterpam import check_n_clusters
 from indexer.grouping import GROUP_FILES, group, write_sheets
+from indexer.named_encoder import named_encoder
 from indexer.options import BuildOptions, ReindexOptions
 from indexer.partition import Member, PartitionResult
 from indexer.partition import partition as write_partition
@@ -84,11 +85,12 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
     files = walk(options.images, leave_out=data.root)
     with data.locked():
         check_disk(data, len(files), options.cache_bytes)
+        named = named_encoder(data, options, stages)  # better refused now than after reading
         with data.draft() as draft, _pixel_source(data, options, len(files)) as source:
             collected = collect(options, files, source, draft, stages)
             if options.groups.n_clusters is not None:  # better refused now than after training
                 check_n_clusters(options.groups.n_clusters, len(collected.records))
-            encoder_folder = find_or_train_encoder(data, options, collected, stages)
+            encoder_folder = named or find_or_train_encoder(data, options, collected, stages)
             return _finish(data, options, collected, encoder_folder, draft, stages)
 
 

@@ -1,16 +1,20 @@
 """Pixels to unit vectors with a tflite file: what indexer and service both use."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from models.errors import EncoderError, ModelMismatch
 from models.litert import LiteModel, batches, read_fields, read_model, write_fields
 from models.preprocess import SIDE_PX, shrink
 
 SCHEMA_VERSION = 1
+Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
 
 @dataclass(frozen=True)
@@ -20,29 +24,34 @@ class EncoderInfo:
     Attributes
     ----------
     architecture : str
-        Name in `models.autoencoder.ARCHITECTURES`.
+        Name in `models.autoencoder.ARCHITECTURES`; of an encoder that was not trained here,
+        "keras:" and its name there, or the name of its file.
     input_side_px : int
-        Side of the square that the file takes; the 256 pixels are shrunk to it.
-    input_scale : float
-        What 0..255 is multiplied with.
+        Side of the square that the file takes; the 256 pixels are brought to it.
+    input_scale : float or tuple of 3 float
+        What 0..255 is multiplied with, for all channels or for red, green and blue.
     dim : int
         Numbers in a vector.
     code_shape : tuple of int
         Height, width and channels of the encoding before it was flattened; product is `dim`.
+        Only (dim,) where the encoding has no places.
     fingerprint : str
-        First 16 hex digits of `sha256`: equal fingerprints give comparable vectors.
+        16 hex digits, of `sha256` and, for an encoder that was not made here, of the scaling:
+        equal fingerprints give comparable vectors.
     sha256 : str
         Of the tflite file.
     n_steps, seed : int
-        What repeats the training.
+        What repeats the training; 0 where it was not trained here.
     created_by : dict
         Library versions.
     schema_version : int
+    input_offset : float or tuple of 3 float
+        What is added after the multiplication.
     """
 
     architecture: str
     input_side_px: int
-    input_scale: float
+    input_scale: Levels
     dim: int
     code_shape: tuple[int, ...]
     fingerprint: str
@@ -51,6 +60,7 @@ class EncoderInfo:
     seed: int
     created_by: dict[str, str]
     schema_version: int = SCHEMA_VERSION
+    input_offset: Levels = 0.0
 
     def save(self, path: Path) -> None:
         """Write the fields as JSON."""
@@ -66,8 +76,14 @@ class EncoderInfo:
             If the file is missing, broken or of another schema.
         """
         names = {field.name for field in fields(cls)}
-        values = read_fields(path, names, SCHEMA_VERSION)
-        return cls(**values | {"code_shape": tuple(values["code_shape"])})
+        # Files from before there was an offset lack it.
+        values = read_fields(path, names, SCHEMA_VERSION, optional=frozenset({"input_offset"}))
+        return cls(**{name: _hashable(value) for name, value in values.items()})
+
+
+def _hashable(value: Any) -> Any:
+    """Return a list of JSON as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Encoder:
@@ -139,10 +155,16 @@ class Encoder:
         _check_images(images)
         encodings = np.empty((len(images), self.dim), np.float32)  # (n, dim)
         for rows in batches(len(images)):
-            squares = shrink(images[rows], self.info.input_side_px)  # (b, side, side, 3)
-            scaled = squares * np.float32(self.info.input_scale)
-            encodings[rows] = self._model.run(scaled)
+            squares = to_side(images[rows], self.info.input_side_px)  # (b, side, side, 3)
+            encodings[rows] = self._model.run(self._scaled(squares)).reshape(-1, self.dim)
         return encodings
+
+    def _scaled(self, squares: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """Return 0..255 as the file takes it: bytes as they are, floats scaled."""
+        if self._model.input_dtype == np.uint8:
+            return np.rint(squares).astype(np.uint8)
+        scaled = squares * np.asarray(self.info.input_scale, np.float32)
+        return scaled + np.asarray(self.info.input_offset, np.float32)
 
 
 def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -203,10 +225,34 @@ def count_zero_encodings(vectors: NDArray[np.float32]) -> int:
     return int((vectors == constant_vector(vectors.shape[1])).all(axis=1).sum())
 
 
+def to_side(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
+    """Bring pictures to another side: means of whole blocks where it divides 256, else bilinear.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, 256, 256, 3), uint8
+        Not modified.
+    side_px : int
+        Any; 224 is usual for networks trained on ImageNet.
+
+    Returns
+    -------
+    ndarray of shape (n, side_px, side_px, 3), float32
+        0..255; whole numbers where they were interpolated.
+    """
+    if SIDE_PX % side_px == 0:
+        return shrink(images, side_px)
+    size = (side_px, side_px)
+    squares = np.empty((len(images), *size, 3), np.float32)  # (n, side, side, 3)
+    for square, image in zip(squares, images, strict=True):
+        square[:] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return squares
+
+
 def _check_shapes(model: LiteModel, info: EncoderInfo) -> None:
     side = info.input_side_px
     expected = ((side, side, 3), (info.dim,))
-    found = (model.input_shape, model.output_shape)
+    found = (model.input_shape, (math.prod(model.output_shape),))
     if found != expected:
         raise ModelMismatch(
             f"encoder.tflite maps {found[0]} to {found[1]}, encoder.json says {expected[0]} to "

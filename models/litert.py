@@ -20,9 +20,10 @@ BATCH_SIZE = 8
 
 
 class LiteModel:
-    """A tflite model with one input and one output, both with a free number of rows.
+    """A tflite model with one input and one output, rows first.
 
-    Safe in threads: each thread gets an interpreter of its own, when it first needs one.
+    Safe in threads: each thread gets an interpreter of its own, when it first needs one. A model
+    whose number of rows is fixed to 1 is run row by row.
 
     Parameters
     ----------
@@ -35,19 +36,44 @@ class LiteModel:
     ----------
     input_shape, output_shape : tuple of int
         Of one row.
+    input_dtype : dtype
+        Of what `run` takes.
+
+    Raises
+    ------
+    ModelMismatch
+        If this is no tflite model, or one of another form.
     """
 
     def __init__(self, content: bytes, n_threads: int = 1) -> None:
         self._content = content
         self._n_threads = n_threads
         self._local = threading.local()
-        details = self._interpreter().get_input_details()
-        self.input_shape = tuple(int(side) for side in details[0]["shape"][1:])
+        details = _only(self._interpreter().get_input_details(), "input")
+        signature = [int(side) for side in details["shape_signature"]]
+        if not signature or signature[0] not in (-1, 1):
+            raise ModelMismatch(
+                f"the model takes an input of shape {signature}; one row at a time (1) or any "
+                "number (-1) can be used: convert it again"
+            )
+        self._is_single = signature[0] == 1
+        self.input_shape = tuple(int(side) for side in details["shape"][1:])
+        self.input_dtype = np.dtype(details["dtype"])
+        if self.input_dtype not in (np.float32, np.uint8):
+            raise ModelMismatch(
+                f"the model takes {self.input_dtype}, only float32 or uint8 can be given: convert "
+                "it again with inference_input_type float32 or uint8"
+            )
         # Of some models a shape is only known once they have run.
-        self.output_shape = self.run(np.zeros((1, *self.input_shape), np.float32)).shape[1:]
+        self.output_shape = self._run(np.zeros((1, *self.input_shape), self.input_dtype)).shape[1:]
 
-    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the model's output for float32 rows (1 <= n <= BATCH_SIZE)."""
+    def run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the model's output for rows of `input_dtype` (1 <= n <= BATCH_SIZE)."""
+        if not self._is_single:
+            return self._run(rows)
+        return np.concatenate([self._run(rows[i : i + 1]) for i in range(len(rows))])
+
+    def _run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         interpreter = self._interpreter()
         index = interpreter.get_input_details()[0]["index"]
         if self._local.n_rows != len(rows):
@@ -56,10 +82,8 @@ class LiteModel:
             self._local.n_rows = len(rows)
         interpreter.set_tensor(index, rows)
         interpreter.invoke()
-        output: NDArray[np.float32] = interpreter.get_tensor(
-            interpreter.get_output_details()[0]["index"]
-        )
-        return output
+        output = _only(interpreter.get_output_details(), "output")
+        return _as_real(interpreter.get_tensor(output["index"]), output)
 
     def _interpreter(self) -> Interpreter:
         if not hasattr(self._local, "interpreter"):
@@ -95,8 +119,10 @@ def read_model(path: Path, sha256: str) -> bytes:
     return content
 
 
-def read_fields(path: Path, names: set[str], schema_version: int) -> dict[str, Any]:
-    """Return what a model's .json says, if it says just that.
+def read_fields(
+    path: Path, names: set[str], schema_version: int, optional: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return what a model's .json says, if it says just that; `optional` names may be missing.
 
     Raises
     ------
@@ -114,14 +140,33 @@ def read_fields(path: Path, names: set[str], schema_version: int) -> dict[str, A
         raise ModelMismatch(
             f"{path} has schema version {found}, this program reads {schema_version}; export again"
         )
-    if set(fields) != names:
-        raise ModelMismatch(f"{path} lacks or adds {sorted(set(fields) ^ names)}; export again")
+    odd = (set(fields) ^ names) - (optional - set(fields))
+    if odd:
+        raise ModelMismatch(f"{path} lacks or adds {sorted(odd)}; export again")
     return dict(fields)
 
 
 def write_fields(path: Path, fields: dict[str, Any]) -> None:
     """Write a model's .json, sorted and indented."""
     path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _only(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    if len(details) != 1:
+        raise ModelMismatch(f"the model has {len(details)} {what}s, just one can be used")
+    return details[0]
+
+
+def _as_real(output: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:
+    """Return an output as float32: bytes stand for scale * (byte - zero point)."""
+    if output.dtype == np.float32:
+        return output
+    scale, zero_point = details["quantization"]
+    if output.dtype not in (np.uint8, np.int8) or not scale:
+        raise ModelMismatch(
+            f"the model gives {output.dtype}, only float32 or quantized bytes are vectors here"
+        )
+    return (output.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def _interpreter(content: bytes, n_threads: int) -> Interpreter:

@@ -71,7 +71,8 @@ def collapse_reason(
     found = variation(encodings)
     if found < MIN_VARIATION_SHARE * pixel_variation:
         return f"they vary by {found:.2g} of their length, the pictures by {pixel_variation:.2g}"
-    ranks = effective_rank(_centred(encodings)), effective_rank(_centred(pixels))
+    most = encodings.shape[1]  # a short encoding cannot spread over more
+    ranks = effective_rank(_centred(encodings)), min(effective_rank(_centred(pixels)), most)
     if ranks[0] < MIN_RANK_SHARE * ranks[1]:
         return f"their effective rank is {ranks[0]:.1f}, that of the pictures {ranks[1]:.1f}"
     return None

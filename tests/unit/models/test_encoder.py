@@ -154,6 +154,8 @@ def test_encode_refuses_other_arrays(encoder: Encoder, images: np.ndarray) -> No
 class MeanModel:
     """Gives the mean colour of what it is fed."""
 
+    input_dtype = np.dtype(np.float32)
+
     def run(self, rows: np.ndarray) -> np.ndarray:
         """Return (n, 3) means, and remember the shape."""
         self.fed = rows.shape
@@ -169,6 +171,17 @@ def test_encode_shrinks_for_smaller_networks(encoder: Encoder) -> None:
     found = Encoder(model, info).encodings(images)
     assert model.fed == (2, 128, 128, 3)
     assert found.tolist() == [[2, 4, 6], [2, 4, 6]]
+
+
+def test_encode_scales_each_channel_as_it_is_told(encoder: Encoder) -> None:
+    """Mean 100, 100, 100 times 0.5, 1, 2 and less 1, 2, 3, at a side that does not divide 256."""
+    info = replace(
+        encoder.info, input_side_px=224, dim=3, input_scale=(0.5, 1, 2), input_offset=(-1, -2, -3)
+    )
+    model = MeanModel()
+    found = Encoder(model, info).encodings(np.full((2, 256, 256, 3), 100, np.uint8))
+    assert model.fed == (2, 224, 224, 3)
+    np.testing.assert_allclose(found, [[49, 98, 197]] * 2, rtol=1e-5)
 
 
 # ---------------------------------------------------------------- unit rows
