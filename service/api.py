@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from typing import Any, Literal
 
 from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
@@ -19,18 +21,26 @@ from service.answers import (
     members_of,
     search_answer,
 )
-from service.errors import NoThumbnail, UnsupportedBody
+from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
 from service.parts import parts
 from service.schemas import (
     AnyRequest,
+    BatchAnswer,
+    BatchBody,
+    BatchEntry,
     ClustersAnswer,
     DuplicatesAnswer,
     DuplicatesPage,
+    EncodeAnswer,
+    EncodeBody,
+    ErrorAnswer,
     FilteredPage,
     ImagesAnswer,
     MembersAnswer,
     Options,
     Page,
+    Request,
+    SearchAnswer,
     SearchBody,
     decode_base64,
     from_fields,
@@ -53,14 +63,39 @@ def post_search() -> Response:
         with parts().holder.use() as live:
             query = search.query_of_bytes(live, data, parts().limits)
             return _json(search_answer(live.snapshot, search.search(live, query, options)))
-    if request.mimetype != "application/json":
-        raise UnsupportedBody(
-            "send multipart/form-data with a picture in `image`, or application/json; "
-            f"not {request.mimetype or 'a body without Content-Type'}"
-        )
-    body = from_json(SearchBody, whole_body(request))
+    body = _json_body(SearchBody, or_form=True)
     with parts().holder.use() as live:
-        return _json(search_answer(live.snapshot, search.search(live, _query_of(live, body), body)))
+        return _json(_answer(live, body))
+
+
+@bp.post("/search/batch")
+def post_batch() -> Response:
+    """Answer several JSON searches from one snapshot, each with its own status."""
+    body = _json_body(BatchBody)
+    with parts().holder.use() as live:
+        entries = [_batch_entry(live, one) for one in body.searches]
+        return _json(BatchAnswer(snapshot=live.id, answers=entries))
+
+
+@bp.post("/encode")
+def post_encode() -> Response:
+    """Give the vector of an uploaded picture."""
+    if request.mimetype == "multipart/form-data":
+        data = uploaded_file(request, "image")
+        from_fields(Request, request.form.to_dict(flat=False))  # takes no other field
+    else:
+        data = decode_base64(_json_body(EncodeBody, or_form=True).image)
+    with parts().holder.use() as live:
+        query = search.query_of_bytes(live, data, parts().limits)
+        mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
+        return _json(
+            EncodeAnswer(
+                snapshot=live.id,
+                mode=mode,
+                encoder=live.encoder.fingerprint,
+                vector=query.vector.tolist(),
+            )
+        )
 
 
 @bp.get("/images")
@@ -169,6 +204,29 @@ def get_collection() -> Response:
     """Describe the collection, its encoder and its quality."""
     with parts().holder.use() as live:
         return _json(collection_answer(live.snapshot))
+
+
+def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
+    """Read the body, which has to be JSON, or could have been a form that it is not."""
+    if request.mimetype != "application/json":
+        form = "multipart/form-data with a picture in `image`, or " if or_form else ""
+        kind = request.mimetype or "a body without Content-Type"
+        raise UnsupportedBody(f"send {form}application/json; not {kind}")
+    return from_json(model, whole_body(request))
+
+
+def _answer(live: Live, body: SearchBody) -> SearchAnswer:
+    return search_answer(live.snapshot, search.search(live, _query_of(live, body), body))
+
+
+def _batch_entry(live: Live, one: Any) -> BatchEntry:
+    """Answer one search of several; what is wrong with it harms no other."""
+    try:
+        body = from_json(SearchBody, json.dumps(one).encode())
+        return BatchEntry(status=200, answer=_answer(live, body))
+    except CLIENT_ERRORS as error:
+        failure = to_failure(error)
+        return BatchEntry(status=failure.status, error=ErrorAnswer(**failure.error))
 
 
 def _query_of(live: Live, body: SearchBody) -> search.Query:

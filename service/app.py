@@ -9,13 +9,11 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import RoutingException
 
-from index.errors import UnknownImage
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
-from models.errors import PictureError
 from models.preprocess import Limits
 from service import api, health, pages
-from service.errors import Failure, ServiceError, to_failure
+from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.parts import KEY, Parts
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
@@ -54,7 +52,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     app.extensions[KEY] = _parts(settings, open_encoder_of)
     for blueprint in (api.bp, health.bp, pages.bp):
         app.register_blueprint(blueprint)
-    for kind in (ServiceError, PictureError, UnknownImage, HTTPException):
+    for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
     app.after_request(_add_headers)
     return app

@@ -114,6 +114,9 @@ class NotReady(ServiceError):
     status = 503
 
 
+CLIENT_ERRORS = (ServiceError, PictureError, UnknownImage)
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error as a client sees it.
@@ -138,10 +141,14 @@ class Failure:
     details: list[dict[str, str]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def error(self) -> dict[str, Any]:
+        """What is said of it in JSON."""
+        return {"code": self.code, "message": self.message, "details": self.details}
+
     def body(self) -> dict[str, Any]:
         """Return the JSON body."""
-        error = {"code": self.code, "message": self.message, "details": self.details}
-        return {"error": error}
+        return {"error": self.error}
 
 
 def to_failure(error: Exception) -> Failure:

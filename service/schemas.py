@@ -19,6 +19,7 @@ from service.errors import InvalidRequest, MalformedBody
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 1_000_000_000
+MAX_BATCH = 64
 MAX_CONDITIONS = 100  # in each of the three lists of a filter
 _MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
 _QUERIES = ("id", "image", "vector")
@@ -126,6 +127,33 @@ class SearchBody(Options):
         return self
 
 
+class BatchBody(Request):
+    """Several searches in one request; each is checked by itself, as a `SearchBody`."""
+
+    searches: list[Any] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class EncodeBody(Request):
+    """A picture as JSON."""
+
+    image: str = Field(description="A picture file, base64; a data: URL is taken too.")
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class ErrorAnswer(BaseModel):
+    """What went wrong: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+    details: list[ErrorDetail] | None
+
+
 class ImageAnswer(BaseModel):
     """A picture of the collection."""
 
@@ -163,6 +191,30 @@ class SearchAnswer(BaseModel):
     total: int
     time_ms: float
     results: list[SearchResult]
+
+
+class BatchEntry(BaseModel):
+    """One search of several: its answer, or why it has none."""
+
+    status: int
+    answer: SearchAnswer | None = None
+    error: ErrorAnswer | None = None
+
+
+class BatchAnswer(BaseModel):
+    """The answers to several searches, in their order, all from one snapshot."""
+
+    snapshot: str
+    answers: list[BatchEntry]
+
+
+class EncodeAnswer(BaseModel):
+    """The vector of a picture."""
+
+    snapshot: str
+    mode: Literal["cached", "encoded"]
+    encoder: str
+    vector: list[float]
 
 
 class ImagesAnswer(BaseModel):

@@ -366,3 +366,80 @@ def test_impossible_threshold_is_refused(client, threshold):
     """A threshold is a score."""
     answer = client.get(f"/api/v1/duplicates?threshold={threshold}")
     assert (answer.status_code, answer.json["error"]["details"][0]["field"]) == (422, "threshold")
+
+
+def test_batch_answers_each_search_by_itself(client, ids):
+    """Answers come in order, each as it would alone; a mistake in one harms no other."""
+    searches = [
+        {"id": ids["003.png"], "limit": 2},
+        {"id": "none"},
+        {"vector": [2, 0, 0, 1], "score_threshold": 0.99},
+        {"image": base64.b64encode(b"no picture").decode()},
+        {"image": base64.b64encode(picture_bytes((3, 3, 3))).decode(), "limit": 1},
+        "not a search",
+        {"vector": [1, 2]},
+        {"id": ids["003.png"], "limt": 2},
+    ]
+    answer = client.post("/api/v1/search/batch", json={"searches": searches})
+    assert answer.status_code == 200
+    entries = answer.json["answers"]
+    assert [entry["status"] for entry in entries] == [200, 404, 200, 415, 200, 422, 422, 422]
+    for search, entry in zip(searches, entries, strict=True):
+        alone = client.post("/api/v1/search", json=search)
+        assert alone.status_code == entry["status"]
+        if entry["status"] == 200:
+            assert set(entry) == {"status", "answer"}
+            assert entry["answer"]["results"] == alone.json["results"]
+            assert entry["answer"]["snapshot"] == answer.json["snapshot"]
+        else:
+            assert set(entry) == {"status", "error"}
+            assert entry["error"] == alone.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"searches": []}, 422),
+        ({"searches": [{"id": "a"}] * 65}, 422),
+        ({"searches": {"id": "a"}}, 422),
+        ({}, 422),
+        ({"searches": [{"id": "a"}] * 64}, 200),
+        ({"searches": [{"vector": [float("inf")]}]}, 200),
+    ],
+)
+def test_batch_holds_1_to_64_searches(client, body, status):
+    """A batch that is none is refused as a whole."""
+    assert client.post("/api/v1/search/batch", json=body).status_code == status
+
+
+def test_encode_gives_the_vector_that_search_uses(client, place):
+    """Red is (2, 0, 0, 1) / sqrt(5), new or not; a search with it answers as the picture does."""
+    for data, mode in [
+        ((place.pictures / RED).read_bytes(), "cached"),
+        (picture_bytes((255, 0, 0), (31, 20)), "cached"),  # the same pixels once it is squeezed
+        (picture_bytes((254, 0, 0)), "encoded"),
+    ]:
+        answer = client.post("/api/v1/encode", data={"image": (io.BytesIO(data), "a")})
+        assert (answer.json["mode"], answer.json["encoder"]) == (mode, FakeEncoder.fingerprint)
+        wanted = np.array([2, 0, 0, 1]) / np.sqrt(5)
+        np.testing.assert_allclose(answer.json["vector"], wanted, atol=0.002)
+        by_vector = client.post("/api/v1/search", json={"vector": answer.json["vector"]}).json
+        assert by_vector["results"] == upload(client, data).json["results"]
+        as_json = {"image": base64.b64encode(data).decode()}
+        assert client.post("/api/v1/encode", json=as_json).json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"data": b"", "content_type": "image/png"}, 415),
+        ({"json": {}}, 422),
+        ({"json": {"image": "", "limit": 1}}, 422),
+        ({"data": {"limit": "1"}, "content_type": "multipart/form-data"}, 422),
+        ({"data": {"image": (io.BytesIO(b"x"), "a"), "limit": "1"}}, 422),
+        ({"data": {"image": (io.BytesIO(b"x"), "a")}}, 415),
+    ],
+)
+def test_encode_takes_one_picture_and_nothing_else(client, how, status):
+    """What the route does not take is refused, and so is what is no picture."""
+    assert client.post("/api/v1/encode", **how).status_code == status
