@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +40,7 @@ _EXPECTED = (IndexerError, IndexFailure, ModelsError, OSError, MemoryError)
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line, and turn every expected error into one sentence."""
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     try:
         code = cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
@@ -100,10 +102,16 @@ _training = _with_options(
     ),
     click.option(
         "--architecture",
-        type=click.Choice(["classic"]),
-        default="classic",
+        type=click.Choice(["deep", "classic"]),
+        default="deep",
         show_default=True,
         help="Network to train.",
+    ),
+    click.option(
+        "--objective",
+        type=click.Choice(["contrastive", "reconstruction"]),
+        help="What it learns: telling pictures apart, too (deep, its default), or only painting "
+        "them again (classic's).",
     ),
     click.option("--strict", is_flag=True, help="Fail if any file has to be skipped."),
 )
@@ -249,6 +257,11 @@ def _build_options(
     images: Path, seed: int, training: dict[str, Any], **others: Any
 ) -> BuildOptions:
     strict = training.pop("strict")
+    if (training["architecture"], training["objective"]) == ("classic", "contrastive"):
+        raise click.UsageError(
+            "the classic network can only learn to paint: --objective contrastive goes with "
+            "--architecture deep"
+        )
     return BuildOptions(images, seed, TrainingOptions(**training), strict=strict, **others)
 
 
@@ -267,13 +280,26 @@ def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
 @_data
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Go on although over half of the collection is gone.")
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Train a new encoder, with the options of the last build, and encode everything anew.",
+)
 @_as_json
-def reindex(images: Path | None, data: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
+def reindex(
+    images: Path | None, data: Path, dry_run: bool, yes: bool, retrain: bool, as_json: bool
+) -> None:
     """Bring the collection up to date with its folder, or with the folder IMAGES.
 
     Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id.
     """
     stages = _stages()
+    if retrain and not dry_run:
+        built = pipeline.retrain(DataFolder(data), images, stages)
+        _say_skipped(built.skipped)
+        stages.say(stages.summary())
+        click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+        return
     options = ReindexOptions(images, dry_run, yes)
     _say_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
 
@@ -345,8 +371,6 @@ def cluster(
 def _say_groups(found: Clusters) -> None:
     click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
     click.echo(f"number of groups: {found.rule}")
-    if found.elbow_clear is False:
-        click.echo("the curve has no clear elbow: another number may serve as well (--clusters)")
     if found.n_sampled is not None:
         click.echo(f"grouped by samples of {found.n_sampled:,} pictures, the others assigned")
     for name, value in {"loss": found.loss, **found.quality}.items():

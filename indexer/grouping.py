@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.clusters import Clusters
+from index.clusters import Clusters, group_name
 from index.snapshot import CLUSTERS_FILE, Snapshot
 from index.store import VectorStore
 from indexer.clustering import Grouping, group_images
@@ -92,5 +92,5 @@ def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: S
 
     with stages.progress(total=len(clusters), desc="sheets", unit="group") as bar:
         for label in range(len(clusters)):
-            group_sheet(clusters, label, thumbnail, folder / f"group-{label:03d}.jpg")
+            group_sheet(clusters, label, thumbnail, folder / f"{group_name(label, len(clusters))}.jpg")
             bar.update(1)

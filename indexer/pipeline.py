@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from index.clusters import Clusters
 from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
@@ -30,9 +32,10 @@ from indexer.encoding import encode_collection
 from indexer.errors import NoGroups
 from indexer.evaluation import labels_of
 from indexer.fasterpam import check_n_clusters
+from indexer.fit import measure_fit
 from indexer.grouping import GROUP_FILES, group, write_sheets
 from indexer.named_encoder import named_encoder
-from indexer.options import BuildOptions, ReindexOptions
+from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
 from indexer.partition import Member, PartitionResult
 from indexer.partition import partition as write_partition
 from indexer.publishing import check_disk, library_versions, write_records
@@ -128,6 +131,11 @@ def _finish(
         group(store, draft.folder, options.groups, stages)
     with stages.stage("check"):
         check = check_build(store, encoder, collected, draft.folder, options.seed, stages)
+        everything = np.arange(len(store))
+        if not collected.source.lost:
+            fit = measure_fit(encoder_folder, collected.source, everything, store, everything)
+            if fit is not None:
+                fit.save(draft.folder)
     with stages.stage("publish"):
         write_records(draft.folder, collected)
         copy_encoder(encoder_folder, draft.folder)
@@ -176,6 +184,29 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
         files = walk(root, leave_out=data.root)
         folder = FolderChanges(root, files, live.catalogue, removed_before(live))
         return _update(data, live, folder, options, stages)
+
+
+def retrain(data: DataFolder, images: Path | None, stages: Stages) -> Built:
+    """Build the live snapshot's collection anew, with a newly trained encoder.
+
+    Parameters
+    ----------
+    data : DataFolder
+    images : Path, optional
+        Folder of pictures; by default the one that was indexed before.
+    stages : Stages
+    """
+    with data.open_current() as live:
+        settings, root = live.manifest.settings, live.image_root
+    options = BuildOptions(
+        images or root,
+        seed=settings["seed"],
+        training=TrainingOptions(**settings["training"]),
+        top_k=settings["top_k"],
+        groups=Grouping(**settings["groups"]),
+        retrain=True,
+    )
+    return build(data, options, stages)
 
 
 def add(data: DataFolder, paths: list[Path], stages: Stages) -> Reindexed:

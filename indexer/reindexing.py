@@ -21,6 +21,7 @@ from indexer.collecting import Collected, make_record
 from indexer.encoders import ENCODER_FILES
 from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
+from indexer.fit import FIT_FILE, measure_fit, warning_of_new
 from indexer.grouping import ELBOW_PLOT, carry_groups
 from indexer.publishing import library_versions, write_records
 from indexer.quality import QUALITY_FILE
@@ -132,6 +133,16 @@ def check_loss(changes: Changes, n_live: int, root: Path) -> None:
         )
 
 
+def warn_if_unfit(live: Snapshot, merge: Merge, store: VectorStore, stages: Stages) -> None:
+    """Say so if the new pictures are unlike those that the encoder has learnt."""
+    places = np.array(merge.new_rows, np.int64)
+    rows = np.flatnonzero(places >= 0)
+    new = measure_fit(live.folder, merge.collected.source, places[rows], store, rows)
+    warning = warning_of_new(live, new)
+    if warning is not None:
+        stages.say(f"Warning: {warning}")
+
+
 def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: Stages) -> str:
     """Encode what is new, bring neighbours and groups up to date, publish; return the id."""
     encoder = Encoder.open(live.folder / "encoder.tflite")
@@ -143,10 +154,12 @@ def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: St
         table.save(draft.folder)
     with stages.stage("groups"):
         is_carried = carry_groups(live, store, merge.table_rows(), draft.folder, stages)
+    with stages.stage("check"):
+        warn_if_unfit(live, merge, store, stages)
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
         plots = [ELBOW_PLOT] if is_carried else []
-        draft.link_from(live, [*ENCODER_FILES, QUALITY_FILE, *plots])
+        draft.link_from(live, [*ENCODER_FILES, QUALITY_FILE, FIT_FILE, *plots])
         return draft.publish(
             replace(
                 live.manifest,

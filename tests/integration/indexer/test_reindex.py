@@ -247,6 +247,41 @@ def test_a_damaged_snapshot_is_not_carried_over(collection, capsys):
     assert "vectors.faiss" in capsys.readouterr().err
 
 
+def test_retrain_makes_a_new_encoder(tmp_path):
+    """With the options of the last build, and on the pictures as they are now."""
+    images, data = tmp_path / "images", tmp_path / "data"
+    write_pictures(images, 6)
+    command = ("build", images, "--data", data, "--architecture", "classic", "--steps", 2)
+    assert run(*command, "--clusters", 2) == 0
+    with DataFolder(data).open_current() as before:
+        first = before.manifest
+    noise_picture(90).save(images / "new.png")
+
+    assert run("reindex", "--retrain", "--data", data) == 0
+
+    with DataFolder(data).open_current() as after:
+        assert len(after) == 7
+        assert after.manifest.encoder != first.encoder
+        assert after.manifest.settings["training"] == first.settings["training"]
+
+
+def test_pictures_unlike_those_learnt_bring_a_warning(tmp_path, capsys):
+    """Dark pictures are learnt; a dozen glaring ones follow: the cure is named."""
+    images, data = tmp_path / "images", tmp_path / "data"
+    images.mkdir()
+    for n in range(12):
+        noise_picture(n).point(lambda value: value // 5).save(images / f"{n:03d}.png")
+    command = ("build", images, "--data", data, "--architecture", "classic", "--steps", 40)
+    assert run(*command, "--clusters", 1) == 0
+    for n in range(12):
+        noise_picture(n).point(lambda value: 255 - value // 5).save(images / f"white {n}.png")
+    capsys.readouterr()
+
+    assert run("reindex", "--data", data) == 0
+
+    assert "train anew with `reindex --retrain`" in capsys.readouterr().err
+
+
 OPERATIONS = st.lists(
     st.tuples(
         st.sampled_from(["add", "copy", "change", "move", "remove", "reindex"]),
