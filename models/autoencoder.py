@@ -97,9 +97,7 @@ def _classic_encoder() -> keras.Model:
     x = layers.MaxPooling2D(2, name="encoder_pool_2")(x)  # (b, 64, 64, 8)
     x = _conv(4, "encoder_conv_3")(x)  # (b, 64, 64, 4)
     encoding = layers.MaxPooling2D(2, name="encoder_pool_3")(x)  # (b, 32, 32, 4)
-    encoder = keras.Model(pictures, encoding, name="encoder")
-    _wake_filters(encoder.get_layer("encoder_conv_3"))
-    return encoder
+    return keras.Model(pictures, encoding, name="encoder")
 
 
 def _classic_decoder() -> keras.Model:
@@ -124,17 +122,6 @@ def _conv(n_filters: int, name: str) -> layers.Conv2D:
         kernel_regularizer=keras.regularizers.L2(L2_STRENGTH),
         name=name,
     )
-
-
-def _wake_filters(layer: layers.Conv2D) -> None:
-    """Negate the filters whose weights sum up to less than zero.
-
-    What comes in is positive, so before training ReLU would answer nearly every picture with zero
-    there, for good: of four filters, often two. The weights' distribution is symmetric, so a
-    negated filter is as good a start.
-    """
-    kernel = layer.kernel.numpy()  # (3, 3, in, filters)
-    layer.kernel.assign(np.where(kernel.sum(axis=(0, 1, 2)) < 0, -kernel, kernel))
 
 
 def _double(name: str) -> layers.UpSampling2D:
