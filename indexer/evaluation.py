@@ -154,7 +154,7 @@ def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dic
     """
     if source == "folders":
         return {r.row: str(PurePosixPath(r.path).parent) for r in snapshot.catalogue}
-    by_path = _read_labels(Path(source), column)
+    by_path = read_labels(Path(source), column)
     labels = {r.row: by_path[r.path] for r in snapshot.catalogue if r.path in by_path}
     if not labels:
         raise BadLabels(
@@ -164,7 +164,8 @@ def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dic
     return labels
 
 
-def _read_labels(path: Path, column: str | None) -> dict[str, str]:
+def read_labels(path: Path, column: str | None = None) -> dict[str, str]:
+    """Return the labels of a CSV file by path; empty ones are left out. See `labels_of`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
