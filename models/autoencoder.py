@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from models.quiet import quiet_stderr
 from models.recipe import Recipe
 
