@@ -71,7 +71,8 @@ def train_encoder(
 
 def _training_key(collected: Collected, options: BuildOptions) -> str:
     """Name a training by what determines it but for its length: pictures, network and seed."""
-    digest = hashlib.sha256(f"{options.training.architecture} {options.seed}".encode())
+    how = f"{options.training.architecture} {options.training.objective} {options.seed}"
+    digest = hashlib.sha256(how.encode())
     for pixels in collected.source.digests:
         digest.update(bytes.fromhex(pixels))
     return digest.hexdigest()[:16]

@@ -14,7 +14,8 @@ from indexer.dataset import DEFAULT_CACHE_BYTES
 class TrainingOptions:
     """How long and how an encoder is trained; see `models.training.TrainingSettings`."""
 
-    architecture: str = "classic"
+    architecture: str = "deep"
+    objective: str | None = None
     minutes: float | None = 30.0
     epochs: int | None = None
     steps: int | None = None

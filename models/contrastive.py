@@ -7,6 +7,7 @@ also its picture's nearest neighbours. See docs/decisions/0040-deep-architecture
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ with quiet_stderr():
     import keras
     import tensorflow as tf
 
+CPUINFO = Path("/proc/cpuinfo")
 _VALIDATION_SEED = -1  # of the views that pictures are validated with, always the same
 
 
@@ -303,7 +305,7 @@ def _everything(n_images: int, n_sample: int, seed: int) -> Split:
 def has_bfloat16() -> bool:
     """Say whether this CPU computes in bfloat16 itself; where it does not, it would be slower."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with CPUINFO.open(encoding="ascii", errors="replace") as file:
             flags = next((line for line in file if line.startswith("flags")), "")
     except OSError:  # not Linux
         return False
