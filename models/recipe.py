@@ -84,10 +84,10 @@ class Recipe:
     large_area: tuple[float, float] = (0.2, 1.0)
     small_area: tuple[float, float] = (0.06, 0.3)
     log_aspect: float = 0.28
-    light: float = 0.5
-    saturation: tuple[float, float] = (0.2, 1.8)
-    hue: float = 0.05
-    grey: float = 0.2
+    light: float = 0.6
+    saturation: tuple[float, float] = (0.0, 2.0)
+    hue: float = 0.1
+    grey: float = 0.3
 
     code_temperature: float = 0.1
     head_temperature: float = 0.2
