@@ -12,18 +12,16 @@ from werkzeug.routing import RoutingException
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import api, health, pages
+from service import api, docs, health, pages
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.parts import KEY, Parts
+from service.policy import POLICY
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 
 HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -50,7 +48,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         MAX_FORM_PARTS=MAX_FIELDS,
     )
     app.extensions[KEY] = _parts(settings, open_encoder_of)
-    for blueprint in (api.bp, health.bp, pages.bp):
+    for blueprint in (api.bp, docs.bp, health.bp, pages.bp):
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)

@@ -57,6 +57,15 @@ class Condition(Request):
     match: Match | None = None
     range: Range | None = None
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["match"], "properties": {"match": {"type": "object"}}},
+                {"required": ["range"], "properties": {"range": {"type": "object"}}},
+            ]
+        }
+    )
+
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
         if (self.match is None) == (self.range is None):
@@ -111,6 +120,16 @@ class Options(FilteredPage):
 class SearchBody(Options):
     """A search as JSON: exactly one of `id`, `image` and `vector`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["id"], "properties": {"id": {"type": "string"}}},
+                {"required": ["image"], "properties": {"image": {"type": "string"}}},
+                {"required": ["vector"], "properties": {"vector": {"type": "array"}}},
+            ]
+        }
+    )
+
     id: str | None = Field(default=None, max_length=100, description="A picture of the collection.")
     image: str | None = Field(
         default=None, description="A picture file, base64; a data: URL is taken too."
@@ -152,6 +171,12 @@ class ErrorAnswer(BaseModel):
     code: str
     message: str
     details: list[ErrorDetail] | None
+
+
+class ErrorBody(BaseModel):
+    """The one form of every error."""
+
+    error: ErrorAnswer
 
 
 class ImageAnswer(BaseModel):

@@ -209,7 +209,7 @@ def test_file_that_is_no_picture(window, server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection", "/x"]
+    "address", ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection", "/docs", "/x"]
 )
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
@@ -224,6 +224,20 @@ def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
     shot = tmp_path / "page.png"
     assert window.save_screenshot(str(shot))
     assert len(Image.open(shot).convert("RGB").getcolors(1 << 24)) > 3  # not blank
+
+
+def test_search_is_tried_on_the_docs_page(window, server, query):
+    """A picture sent with the page's own form is answered, and the browser complains of nothing."""
+    said(window)  # of the pages before
+    window.get(server.url + "/docs")
+    route = "#operations-search-post_search .opblock-summary-control"
+    wait_for(window, lambda w: one(w, route)).click()
+    wait_for(window, lambda w: one(w, ".try-out__btn")).click()
+    wait_for(window, lambda w: one(w, "#swagger input[type=file]")).send_keys(str(query))
+    one(window, "#swagger .execute").click()
+    status = "#swagger .live-responses-table tbody .response-col_status"
+    assert wait_for(window, lambda w: one(w, status).text) == "200"
+    assert said(window) == []
 
 
 def test_keyboard_reaches_everything(window, server):

@@ -112,7 +112,8 @@ def test_own_vector_finds_itself(server):
 def test_collection_says_what_the_indexer_did(server):
     """Encoder and groups of the real indexer are read."""
     about = get(server, "/api/v1/collection")
-    assert about["encoder"]["architecture"] == "classic"
+    snapshot = server.collection.data / "snapshots" / about["snapshot"]
+    assert about["encoder"] == json.loads((snapshot / "encoder.json").read_text())
     assert about["clustering"]["n_clusters"] == 4
     assert get(server, "/api/v1/clusters")["total"] == 4
 
