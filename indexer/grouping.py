@@ -92,5 +92,6 @@ def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: S
 
     with stages.progress(total=len(clusters), desc="sheets", unit="group") as bar:
         for label in range(len(clusters)):
-            group_sheet(clusters, label, thumbnail, folder / f"{group_name(label, len(clusters))}.jpg")
+            name = group_name(label, len(clusters))
+            group_sheet(clusters, label, thumbnail, folder / f"{name}.jpg")
             bar.update(1)
