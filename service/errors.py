@@ -9,6 +9,7 @@
     ├── NoPictureFile       404 not_found     the original is not under the image root
     ├── MalformedBody       400 malformed     a body that cannot be parsed
     ├── UnsupportedBody     415 unsupported_type   a body of a kind that the route does not take
+    ├── Unauthorized        401 unauthorized   no key, or a wrong one
     ├── InvalidRequest      422 invalid       fields that are missing, unknown, or out of range
     └── NotReady            503 not_ready     there is no snapshot to answer from
 
@@ -36,6 +37,7 @@ _PICTURE_SENTENCES: dict[type[PictureError], str] = {
 }
 CODES = {
     400: "malformed",
+    401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
@@ -92,6 +94,12 @@ class UnsupportedBody(ServiceError):
     status = 415
 
 
+class Unauthorized(ServiceError):
+    """The request carries no key, or none of those that are set."""
+
+    status = 401
+
+
 class InvalidRequest(ServiceError):
     """One or more fields cannot be used.
 
@@ -132,7 +140,7 @@ class Failure:
     details : list of dict or None
         {"field", "message"} for each field that cannot be used.
     headers : dict
-        To be added to the answer: Allow, Retry-After.
+        To be added to the answer: Allow, Retry-After, WWW-Authenticate.
     """
 
     status: int
@@ -170,6 +178,9 @@ def to_failure(error: Exception) -> Failure:
         return Failure(422, "invalid", message, details)
     if isinstance(error, NotReady):
         return Failure(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if isinstance(error, Unauthorized):
+        asks = {"WWW-Authenticate": 'Basic realm="Lookalike", charset="UTF-8"'}
+        return Failure(401, "unauthorized", message, headers=asks)
     if isinstance(error, ServiceError):
         return Failure(error.status, CODES[error.status], message)
     if isinstance(error, HTTPException):

@@ -28,6 +28,11 @@ _TAGS = {
     "livez": "health",
     "readyz": "health",
 }
+_WAYS_IN = {
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
+}
 _REF = "#/components/schemas/{model}"
 _PICTURE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _OF_BODIES = (400, 413, 415, 422)  # errors that only a request with a body can make
@@ -74,8 +79,9 @@ class Operation:
         of_query = (422,) if self.query else ()
         of_body = _OF_BODIES if self.json else ()
         of_path = (404,) if "{" in self.path else ()
+        of_key = (401,) if self.path.startswith(API) else ()
         of_snapshot = () if self.path == "/livez" else (503,)
-        return sorted({*self.errors, *of_query, *of_body, *of_path, *of_snapshot})
+        return sorted({*self.errors, *of_query, *of_body, *of_path, *of_key, *of_snapshot})
 
 
 OPERATIONS = [
@@ -139,8 +145,9 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": "Which pictures of a collection look like a given one.",
         },
+        "security": [{}, *({name: []} for name in _WAYS_IN)],  # {}: where no keys are set
         "paths": paths,
-        "components": {"schemas": _components()},
+        "components": {"schemas": _components(), "securitySchemes": _WAYS_IN},
     }
 
 

@@ -46,6 +46,7 @@ N_COPIES = 12  # pictures of each
 MAX_SHOWN_SIDE_PX = 10_000
 
 _TITLES = {
+    401: "A key is needed",
     404: "Not found",
     405: "Not this way",
     413: "That picture is too large",
@@ -263,7 +264,7 @@ def collection() -> str:
 def error_page(failure: Failure) -> Response:
     """Return a page that says what went wrong and keeps the form."""
     title = _TITLES.get(failure.status, "Something went wrong")
-    template = "not_ready.html" if failure.status == 503 else "error.html"
+    template = {401: "locked.html", 503: "not_ready.html"}.get(failure.status, "error.html")
     message = failure.message
     if failure.details:
         message = "; ".join(detail["message"] for detail in failure.details)

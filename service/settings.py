@@ -46,6 +46,14 @@ def _port(text: str) -> int:
     return value
 
 
+def _keys(text: str) -> tuple[str, ...]:
+    """One or more texts, with commas between."""  # noqa: D401 - as above
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise ValueError("no key")
+    return keys
+
+
 def _workers() -> int:
     """Return how many processes suit this machine."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -54,13 +62,18 @@ def _workers() -> int:
 
 
 def _setting(
-    default: Any, read: Callable[[str], Any], unit: str, help_: str, default_text: str | None = None
+    default: Any,
+    read: Callable[[str], Any],
+    unit: str,
+    help_: str,
+    default_text: str | None = None,
+    secret: bool = False,
 ) -> Any:
     """Describe one line of the table."""
     metadata = {"read": read, "unit": unit, "help": help_, "default_text": default_text}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,14 @@ class Settings:
         "folder",
         "Where the original pictures lie now, if they have been moved since they were indexed.",
         "as indexed",
+    )
+    api_key: tuple[str, ...] = _setting(
+        (),
+        _keys,
+        "texts",
+        "Keys, with commas between; every route but `/livez` and `/readyz` then asks for one.",
+        "none: open to all",
+        secret=True,
     )
     max_body_bytes: int = _setting(
         20 * 2**20, _number(int, 1024), "bytes", "Largest request body, and largest picture file."
