@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.quiet import quiet_stderr
 from models.recipe import Recipe
 
@@ -170,6 +173,41 @@ class Unfold(Fold):
 
 
 @_registered
+class Window(layers.Layer):
+    """Weight the cells of a grid (b, h, w, c) by a bell curve around the middle, or undo it.
+
+    Parameters
+    ----------
+    width : float
+        Its standard deviation, as a share of the side.
+    undoes : bool
+        Divide by the weights.
+    """
+
+    def __init__(self, width: float, undoes: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.width, self.undoes = width, undoes
+
+    def call(self, grid: Any) -> Any:
+        """Multiply or divide."""
+        weights = bell_curve(grid.shape[1], grid.shape[2], self.width)
+        return grid / weights if self.undoes else grid * weights
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes this layer again."""
+        return {**super().get_config(), "width": self.width, "undoes": self.undoes}
+
+
+def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]:
+    """Return weights (height, width, 1) that fall from the middle, of mean square 1."""
+    down, across = (
+        np.exp(-0.5 * (((np.arange(n) + 0.5) / n - 0.5) / deviation) ** 2) for n in (height, width)
+    )
+    weights = down[:, None, None] * across[None, :, None]
+    return (weights / np.sqrt((weights**2).mean())).astype(np.float32)
+
+
+@_registered
 class Centre(layers.Layer):
     """Take the mean encoding of the collection away, or (`sign` = 1) add it.
 
@@ -197,16 +235,16 @@ class Centre(layers.Layer):
 
 @_registered
 class EqualLength(layers.Layer):
-    """Scale folded grids to one length a cell, whatever their own: (b, h, w, c) -> the same.
+    """Scale grids to one length a cell, whatever their own: (b, h, w, c) -> the same.
 
     The length of an encoding is not stored; so the painter learns to do without it.
     """
 
-    def call(self, folded: Any) -> Any:
+    def call(self, grid: Any) -> Any:
         """Scale."""
-        length = keras.ops.sqrt(keras.ops.sum(folded**2, axis=(1, 2, 3), keepdims=True))
-        n_cells = folded.shape[1] * folded.shape[2]
-        return folded * (n_cells**0.5 / (length + 1e-6))  # (b, h, w, c)
+        length = keras.ops.sqrt(keras.ops.sum(grid**2, axis=(1, 2, 3), keepdims=True))
+        n_cells = grid.shape[1] * grid.shape[2]
+        return grid * (n_cells**0.5 / (length + 1e-6))  # (b, h, w, c)
 
 
 @_registered
@@ -256,16 +294,18 @@ def set_centre(autoencoder: keras.Model, mean: Any) -> None:
 def _deep_encoder(recipe: Recipe) -> keras.Model:
     pictures = keras.Input((recipe.encoding_px, recipe.encoding_px, 3), name="pictures")
     grid, _ = build_trunk(recipe, side_px=recipe.encoding_px)(pictures)  # (b, 8, 8, 64)
-    folded = Fold(recipe.antisymmetric_weight, name="fold")(grid)  # (b, 8, 8, 64)
+    weighted = Window(recipe.window, name="window")(grid)  # (b, 8, 8, 64)
+    folded = Fold(recipe.antisymmetric_weight, name="fold")(weighted)  # (b, 8, 8, 64)
     return keras.Model(pictures, Centre(name="centre")(folded), name="encoder")
 
 
 def _deep_decoder(recipe: Recipe, grid_shape: tuple[int, int, int]) -> keras.Model:
     encoding = keras.Input(grid_shape, name="encoding")
     folded = Centre(sign=1, name="centre")(encoding)  # (b, 8, 8, 64)
-    equal = EqualLength(name="equal_length")(folded)  # (b, 8, 8, 64)
-    grid = Unfold(recipe.antisymmetric_weight, name="unfold")(equal)  # (b, 8, 8, 64)
-    painted = build_painter(recipe, side=grid_shape[0])(grid)  # (b, 128, 128, 3)
+    weighted = Unfold(recipe.antisymmetric_weight, name="unfold")(folded)  # (b, 8, 8, 64)
+    grid = Window(recipe.window, undoes=True, name="window")(weighted)  # (b, 8, 8, 64)
+    equal = EqualLength(name="equal_length")(grid)  # (b, 8, 8, 64)
+    painted = build_painter(recipe, side=grid_shape[0])(equal)  # (b, 128, 128, 3)
     double = layers.UpSampling2D(2, interpolation="bilinear", name="double")
     return keras.Model(encoding, double(painted), name="decoder")  # (b, 256, 256, 3)
 

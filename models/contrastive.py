@@ -17,7 +17,6 @@ from models.autoencoder import (
     Architecture,
     EqualLength,
     Fold,
-    Unfold,
     build_head,
     build_painter,
     build_trunk,
@@ -88,8 +87,7 @@ class ContrastiveLearner(Learner):
         self._trunk = build_trunk(recipe, policy)
         self._painter = build_painter(recipe, policy)
         self._head = build_head(recipe, policy)
-        self._fold = Fold(recipe.antisymmetric_weight)
-        self._unfold, self._equal = Unfold(recipe.antisymmetric_weight), EqualLength()
+        self._fold, self._equal = Fold(recipe.antisymmetric_weight), EqualLength()
         parts = (self._trunk, self._painter, self._head)
         self._trained = [weight for part in parts for weight in part.trainable_variables]
         self._kept = [weight for part in parts for weight in part.variables]
@@ -216,8 +214,7 @@ class ContrastiveLearner(Learner):
         large, small = self._views(pictures, step)
         grid, pooled = self._trunk(large, training=training)  # (2n, 6, 6, 64), (2n, 128)
         small_grid, _ = self._trunk(small, training=training)  # (4n, 3, 3, 64)
-        folded = self._fold(grid)  # (2n, 6, 6, 64)
-        views = unit(tf.reshape(folded, (2 * n, -1)))  # (2n, 2304)
+        views = unit(tf.reshape(self._fold(grid), (2 * n, -1)))  # (2n, 2304)
         mean, small_mean = (unit(tf.reduce_mean(g, (1, 2))) for g in (grid, small_grid))
         head = unit(self._head(pooled, training=training))  # (2n, 128)
         parts = {
@@ -225,7 +222,7 @@ class ContrastiveLearner(Learner):
             "head": recipe.w_head * info_nce(head, recipe.head_temperature),
             "mean": recipe.w_mean * info_nce(mean, recipe.mean_temperature),
             "small": recipe.w_small * small_view_loss(small_mean, mean, recipe.mean_temperature),
-            "paint": recipe.w_paint * self._paint_loss(folded, large, training),
+            "paint": recipe.w_paint * self._paint_loss(grid, large, training),
         }
         return parts, views
 
@@ -248,12 +245,11 @@ class ContrastiveLearner(Learner):
         )
         return large, small
 
-    def _paint_loss(self, folded: Any, large: Any, training: bool) -> Any:
+    def _paint_loss(self, grid: Any, large: Any, training: bool) -> Any:
         """Return the mean squared error of some views, half of them first views."""
         half = min(self._recipe.n_painted // 2, self.batch_size)
         some = slice(self.batch_size - half, self.batch_size + half)
-        grid = self._unfold(self._equal(folded[some]))  # (64, 6, 6, 64)
-        painted = self._painter(grid, training=training)  # (64, 96, 96, 3)
+        painted = self._painter(self._equal(grid[some]), training=training)  # (64, 96, 96, 3)
         return tf.reduce_mean(tf.square(painted - large[some]))
 
     def _known(self, own: Any, views: Any) -> Any:

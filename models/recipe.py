@@ -24,6 +24,9 @@ class Recipe:
         Layers between the pooled features and what is contrasted; for training only.
     encoding_px : int
         Side of the whole pictures that are encoded.
+    window : float
+        What is in the middle counts most: standard deviation of the bell curve that cells are
+        weighted by in use, as a share of the side. Views are random pieces and not weighted.
     n_small : int
         Small views of each picture, beside the two large ones.
     large_px, small_px : int
@@ -77,6 +80,7 @@ class Recipe:
     antisymmetric_weight: float = 0.3
     head: tuple[int, int] = (256, 128)
     encoding_px: int = 128
+    window: float = 0.35
 
     n_small: int = 4
     large_px: int = 96

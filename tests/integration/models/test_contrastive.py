@@ -16,6 +16,8 @@ from models.autoencoder import (
     EqualLength,
     Fold,
     Unfold,
+    Window,
+    bell_curve,
     build_deep,
     keras,
     reconstruction_loss,
@@ -115,6 +117,15 @@ def test_equal_length_makes_one_length_a_cell() -> None:
         np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 4, rtol=1e-4)
 
 
+def test_window_by_hand() -> None:
+    """Four cells, deviation 1/4: exp(-1/8) and exp(-9/8), that is 1 to 0.3679; and it is undone."""
+    weights = bell_curve(4, 4, 0.25)[:, :, 0]
+    np.testing.assert_allclose(weights[1] / weights[1, 1], [0.3679, 1, 1, 0.3679], atol=1e-4)
+    assert weights[0, 0] / weights[1, 1] == pytest.approx(0.3679**2, abs=1e-4)
+    assert (weights**2).mean() == pytest.approx(1)
+    np.testing.assert_allclose(Window(0.3, undoes=True)(Window(0.3)(grids())), grids(), atol=1e-5)
+
+
 def test_deep_has_the_shapes() -> None:
     """128x128x3 to 8x8x64 = 4096 numbers, and a picture of 256x256x3 from them."""
     deep = ARCHITECTURES["deep"].build()
@@ -134,7 +145,9 @@ def test_centre_is_taken_away_and_added_again(images: Pictures) -> None:
     np.testing.assert_allclose(model(shares), painted, atol=1e-4)
 
 
-@pytest.mark.parametrize("layer", [Fold(0.3), Unfold(0.3), Centre(1), EqualLength()], ids=str)
+@pytest.mark.parametrize(
+    "layer", [Fold(0.3), Unfold(0.3), Window(0.3, True), Centre(1), EqualLength()], ids=str
+)
 def test_layers_are_made_again_from_their_configuration(layer: keras.layers.Layer) -> None:
     """As a .keras file needs it: same class, same values."""
     layer.build((None, 4, 4, 3))
