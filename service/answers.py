@@ -17,6 +17,7 @@ from index.snapshot import Snapshot
 from service import search
 from service.errors import NoGroups
 from service.ranking import SCORE_DECIMALS
+from service.request_log import note_mode
 from service.schemas import (
     ClusterAnswer,
     ClusteringAnswer,
@@ -88,6 +89,7 @@ def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
 
 def search_answer(snapshot: Snapshot, answer: search.Answer) -> SearchAnswer:
     """Write down the answer to a search."""
+    note_mode(answer.query.mode)
     return SearchAnswer(
         snapshot=answer.snapshot,
         mode=answer.query.mode,

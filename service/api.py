@@ -23,6 +23,7 @@ from service.answers import (
 )
 from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
 from service.parts import parts
+from service.request_log import note_mode
 from service.schemas import (
     AnyRequest,
     BatchAnswer,
@@ -74,6 +75,7 @@ def post_batch() -> Response:
     body = _json_body(BatchBody)
     with parts().holder.use() as live:
         entries = [_batch_entry(live, one) for one in body.searches]
+        note_mode("batch")
         return _json(BatchAnswer(snapshot=live.id, answers=entries))
 
 
@@ -88,6 +90,7 @@ def post_encode() -> Response:
     with parts().holder.use() as live:
         query = search.query_of_bytes(live, data, parts().limits)
         mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
+        note_mode(mode)
         return _json(
             EncodeAnswer(
                 snapshot=live.id,

@@ -12,7 +12,7 @@ from werkzeug.routing import RoutingException
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import api, docs, health, pages
+from service import api, docs, health, pages, request_log
 from service.access import gate, keep_private
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.parts import KEY, Parts
@@ -53,6 +53,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
+    request_log.install(app)
     if settings.api_key:
         app.before_request(gate(settings.api_key))
         app.after_request(keep_private)

@@ -20,6 +20,7 @@ from models.preprocess import thumbnail, to_pixels
 from service import answers, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
+from service.request_log import note_mode
 from service.schemas import (
     Condition,
     Filter,
@@ -284,6 +285,7 @@ def _chosen_file() -> bytes:
 def _results(live: Live, query: search.Query, asked: Asked, page: Within) -> str:
     options = Options(limit=N_ANSWERS, offset=page.offset, filter=page.filter)
     answer = search.search(live, query, options)
+    note_mode(query.mode)
     return render_template(
         "results.html",
         answer=answer,
