@@ -3,7 +3,8 @@
 const place = document.getElementById("swagger");
 SwaggerUIBundle({
   domNode: place,
-  url: place.dataset.document,
+  // In full: the page's own address may hold a name and key, which no request may.
+  url: location.origin + place.dataset.document,
   defaultModelsExpandDepth: 0,
   validatorUrl: null, // asks nobody else
 });
