@@ -42,6 +42,8 @@ class TrainingState:
         Of the steps since the last validation.
     knots : list
         The schedule, as in `models.schedule`; empty until the number of steps is known.
+    is_replanned : bool
+        It was changed since, because the machine became slow.
     history : list of dict
         One a validation.
     seconds : float
@@ -65,6 +67,7 @@ class TrainingState:
     part_sums: dict[str, float] = field(default_factory=dict)
     n_losses: int = 0
     knots: list[list[float]] = field(default_factory=list)
+    is_replanned: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     stopped_by: str | None = None

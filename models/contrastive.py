@@ -169,14 +169,24 @@ class ContrastiveLearner(Learner):
         n = min(self._n_images, self._recipe.centre_images)
         return np.linspace(0, self._n_images - 1, n).astype(np.int64)
 
+    def batches_to_finish(self, n_steps: int) -> float:
+        """Count batches encoded, and that a finishing step takes as long as one."""
+        return len(self.rows_to_finish()) / self.batch_size + self._n_finishing_steps(n_steps)
+
     def finish(self, batches: Iterable[Pictures]) -> None:
-        """Give the autoencoder its weights and its centre."""
-        total, n = np.zeros(self._centre_shape(), np.float64), 0
-        set_centre(self.autoencoder, total)
+        """Give the autoencoder its weights, its centre, and a painter of whole pictures."""
+        every = -(-len(self.rows_to_finish()) // self._recipe.finishing_images)
+        shape = self._encoding_shape()
+        set_centre(self.autoencoder, np.zeros(shape))
+        encodings, kept = [], []
         for pictures in batches:
-            total += self.encode(pictures).sum(0, dtype=np.float64).reshape(total.shape)
-            n += len(pictures)
-        set_centre(self.autoencoder, (total / (n + self._recipe.centre_shrink)).astype(np.float32))
+            encodings.append(self.encode(pictures))
+            kept.append(pictures[::every].astype(np.float16))
+        some = np.concatenate([rows[::every] for rows in encodings]).reshape(-1, *shape)
+        total = sum(rows.sum(0, dtype=np.float64) for rows in encodings)
+        n = sum(map(len, encodings)) + self._recipe.centre_shrink
+        self._finish_painter(some, np.concatenate(kept))
+        set_centre(self.autoencoder, (total / n).reshape(shape).astype(np.float32))
 
     # ---------------------------------------------------------------- its own
 
@@ -228,22 +238,14 @@ class ContrastiveLearner(Learner):
 
     def _views(self, pictures: Any, step: Any) -> tuple[Any, Any]:
         """Return large views (2n, 96, 96, 3) and small ones (4n, 48, 48, 3)."""
-        recipe, m = self._recipe, self._recipe.n_small
-        kinds = (
-            (2, recipe.large_px, recipe.large_area),
-            (m, recipe.small_px, recipe.small_area),
-        )
-        large, small = (
+        recipe, seed = self._recipe, tf.constant(self._seed, tf.int64)
+        large, small = tf.stack([seed, 2 * step]), tf.stack([seed, 2 * step + 1])
+        return (
+            random_views(pictures, recipe.large_px, recipe.large_area, recipe, large, 2),
             random_views(
-                tf.tile(pictures, (times, 1, 1, 1)),
-                side_px,
-                area,
-                recipe,
-                tf.stack([tf.constant(self._seed, tf.int64), 2 * step + number]),
-            )
-            for number, (times, side_px, area) in enumerate(kinds)
+                pictures, recipe.small_px, recipe.small_area, recipe, small, recipe.n_small
+            ),
         )
-        return large, small
 
     def _paint_loss(self, grid: Any, large: Any, training: bool) -> Any:
         """Return the mean squared error of some views, half of them first views."""
@@ -281,15 +283,46 @@ class ContrastiveLearner(Learner):
         return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, 4096)
 
     def _hand_over(self) -> None:
-        """Copy trunk and painter into the autoencoder, which computes in float32."""
-        for part, trained in (("encoder", self._trunk), ("decoder", self._painter)):
-            target = self.autoencoder.get_layer(part).get_layer(trained.name)
-            for variable, value in zip(target.variables, trained.variables, strict=True):
-                variable.assign(value)
+        """Copy the trunk into the autoencoder, which computes in float32."""
+        _copy(self._trunk, self.autoencoder.get_layer("encoder").get_layer("trunk"))
 
-    def _centre_shape(self) -> tuple[int, ...]:
+    def _finish_painter(
+        self, encodings: NDArray[np.float32], pictures: NDArray[np.float16]
+    ) -> None:
+        """Let the painter learn the colours of whole pictures, which views do not keep."""
+        decoder = self.autoencoder.get_layer("decoder")
+        painter = decoder.get_layer("painter")
+        _copy(self._painter, painter)
+        n_steps = self._n_finishing_steps(self.step)
+        weights = painter.trainable_variables
+        optimizer = MuonAdamW(weights, self._recipe.weight_decay)
+        rng = np.random.default_rng([self._seed, self.step])
+
+        @tf.function
+        def learn(rows: Any, targets: Any, rate: Any) -> None:
+            with tf.GradientTape() as tape:
+                painted = decoder(rows, training=True)  # (b, 256, 256, 3)
+                block = painted.shape[1] // targets.shape[1]
+                painted = tf.nn.avg_pool2d(painted, block, block, "VALID")  # (b, 128, 128, 3)
+                loss = tf.reduce_mean(tf.square(painted - targets))
+            optimizer.apply(tape.gradient(loss, weights), rate)
+
+        for step in range(n_steps):
+            some = rng.permutation(len(pictures))[: self._recipe.n_painted]
+            rate = cosine_rate(self._recipe.rate, 1, step, step / n_steps)
+            learn(encodings[some], pictures[some].astype(np.float32), np.float32(rate))
+
+    def _n_finishing_steps(self, n_steps: int) -> int:
+        return min(self._recipe.finishing_steps, n_steps // 3)
+
+    def _encoding_shape(self) -> tuple[int, ...]:
         shape = self.autoencoder.get_layer("encoder").output.shape[1:]
         return tuple(int(side) for side in shape)
+
+
+def _copy(trained: keras.Model, target: keras.Model) -> None:
+    for variable, value in zip(target.variables, trained.variables, strict=True):
+        variable.assign(value)
 
 
 def _everything(n_images: int, n_sample: int, seed: int) -> Split:

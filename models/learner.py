@@ -102,6 +102,10 @@ class Learner(ABC):
         """Return the rows of the pictures that `finish` wants to see."""
         return np.empty(0, np.int64)
 
+    def batches_to_finish(self, n_steps: int) -> float:
+        """Return how many batches could be encoded in the time that `finish` takes."""
+        return 0.0
+
     def finish(self, batches: Iterable[Pictures]) -> None:
         """Turn what was learnt into `autoencoder`."""
         for _ in batches:

@@ -67,6 +67,11 @@ class Recipe:
         Of AdamW.
     warm_up_steps : int
         Steps until the rate is at its greatest.
+    finishing_steps : int
+        Steps, at most, in which the painter alone learns from whole pictures in their own colours,
+        after the encoder is done; at most a third of the steps before.
+    finishing_images : int
+        How many of them.
     centre_images : int
         Pictures, at most, that the centre of the encodings is the mean of.
     centre_shrink : float
@@ -115,6 +120,8 @@ class Recipe:
     rate: float = 2e-3
     weight_decay: float = 1e-4
     warm_up_steps: int = 50
+    finishing_steps: int = 150
+    finishing_images: int = 512
     centre_images: int = 2048
     centre_shrink: float = 32.0
 

@@ -21,8 +21,8 @@ def knots_for(n_steps: int, warm_up_steps: int) -> Knots:
     return [[warm_up_steps, 0.0], [n_steps, 1.0]]
 
 
-def shortened(knots: Knots, step: int, n_steps: int) -> Knots:
-    """Return the schedule that goes on from here to end sooner, at n_steps > step.
+def replanned(knots: Knots, step: int, n_steps: int) -> Knots:
+    """Return the schedule that goes on from here to end at another n_steps > step.
 
     What was before `step` stays as it was.
     """

@@ -26,7 +26,7 @@ from models.errors import EncodingCollapse, ObjectiveMismatch, TooFewImages, Tra
 from models.learner import Learner, ReconstructionLearner
 from models.quiet import quiet_stderr
 from models.rank import collapse_reason
-from models.schedule import knots_for, share_done, shortened
+from models.schedule import knots_for, replanned, share_done
 
 with quiet_stderr():
     import keras
@@ -46,7 +46,7 @@ N_TIMED_STEPS = 5
 TIMED_SHARE = 0.03  # of the minutes, at most TIMED_S
 TIMED_S = 15.0
 N_PACED_STEPS = 20  # before the pace of a machine is judged anew
-OVERRUN = 1.1  # stop sooner when a machine that has become slow would take this much longer
+OVERRUN = 1.1  # plan anew when a machine that has become slow would take this much longer
 EXPORT_S = 15.0  # what it takes to export a network, at most a tenth of the minutes
 CHECKPOINT_S = 45.0
 N_COLLAPSE_SAMPLE = 256
@@ -244,6 +244,7 @@ class _Run:
         self.clock = _Clock(0.0)
         self.durations: list[float] = []
         self.encode_s = 0.0  # of a batch
+        self.pace_from: tuple[int, float] | None = None  # step and seconds
 
     # ---------------------------------------------------------------- the whole
 
@@ -366,10 +367,10 @@ class _Run:
 
     def _finish_s(self, budget_s: float) -> float:
         """Return the seconds that are needed after the last step."""
-        n_finishing = len(self.learner.rows_to_finish())
-        if n_finishing == 0:
+        n_batches = self.learner.batches_to_finish(self.state.n_steps or self._longest())
+        if n_batches == 0:
             return 0.0
-        return min(EXPORT_S, budget_s / 10) + self.encode_s * n_finishing / self.batch_size
+        return min(EXPORT_S, budget_s / 10) + self.encode_s * n_batches
 
     # ---------------------------------------------------------------- steps
 
@@ -422,18 +423,31 @@ class _Run:
             self.state.n_steps = self.learner.step
 
     def _keep_pace(self, budget_s: float) -> None:
-        """Let the schedule run out sooner if else it would take much longer than it may."""
-        step, n_steps = self.learner.step, self.state.n_steps or 0
-        pace = self.durations[-N_PACED_STEPS:]
-        if len(pace) < N_PACED_STEPS or step >= n_steps:
+        """Plan anew if at the pace so far it would take much longer than it may.
+
+        Once that was done, also if there is much time left: it may have been a passing load.
+        """
+        state, step, n_steps = self.state, self.learner.step, self.state.n_steps or 0
+        step_s = self._pace()
+        if step_s is None or step >= n_steps:
             return
         left_s = budget_s - self.clock.seconds() - self._finish_s(budget_s)
-        step_s = float(np.mean(pace))
-        if (n_steps - step) * step_s > left_s + (OVERRUN - 1) * budget_s:
-            n_more = max(0, int(left_s / step_s))
-            self.state.n_steps = min(n_steps, step + n_more)
-            if n_more:
-                self.state.knots = shortened(self.state.knots, step, step + n_more)
+        late_s = (n_steps - step) * step_s - left_s
+        tolerated_s = (OVERRUN - 1) * budget_s
+        if late_s > tolerated_s or (state.is_replanned and late_s < -tolerated_s):
+            state.is_replanned = True
+            state.n_steps = min(self._longest(), step + max(0, int(left_s / step_s)))
+            if state.n_steps > step:
+                state.knots = replanned(state.knots, step, state.n_steps)
+
+    def _pace(self) -> float | None:
+        """Return the seconds of a step, with all that is done between, in this process."""
+        if self.pace_from is None:
+            self.pace_from = self.learner.step, self.clock.seconds()
+        n_steps = self.learner.step - self.pace_from[0]
+        if n_steps < N_PACED_STEPS:
+            return None
+        return (self.clock.seconds() - self.pace_from[1]) / n_steps
 
     # ---------------------------------------------------------------- validation
 

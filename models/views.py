@@ -23,9 +23,14 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 def random_views(
-    pictures: Any, side_px: int, area: tuple[float, float], recipe: Recipe, seed: Any
+    pictures: Any,
+    side_px: int,
+    area: tuple[float, float],
+    recipe: Recipe,
+    seed: Any,
+    n_views: int = 1,
 ) -> Any:
-    """Cut one view out of each picture and change its colours.
+    """Cut views out of pictures and change their colours.
 
     Parameters
     ----------
@@ -38,11 +43,13 @@ def random_views(
     recipe : Recipe
     seed : tensor of shape (2,), int32 or int64
         All randomness.
+    n_views : int
+        Of each picture.
 
     Returns
     -------
-    tensor of shape (n, side_px, side_px, 3), float32
-        0..1.
+    tensor of shape (n_views * n, side_px, side_px, 3), float32
+        0..1. One view of each picture, then another one of each, and so on.
 
     Notes
     -----
@@ -50,10 +57,12 @@ def random_views(
     contrastive learning of visual representations", ICML 2020.
     """
     n = tf.shape(pictures)[0]
-    draws = tf.unstack(tf.random.stateless_uniform([n, 10], seed), axis=1)  # ten of (n,), 0..1
-    boxes = _boxes(draws[:5], area, recipe.log_aspect)  # (n, 4)
-    views = tf.image.crop_and_resize(pictures, boxes, tf.range(n), [side_px, side_px])
-    return _recoloured(views, draws[5:], recipe)  # (n, side_px, side_px, 3)
+    uniform = tf.random.stateless_uniform([n_views * n, 10], seed)
+    draws = tf.unstack(uniform, axis=1)  # ten of (n_views * n,), 0..1
+    boxes = _boxes(draws[:5], area, recipe.log_aspect)  # (n_views * n, 4)
+    of = tf.range(n_views * n) % n
+    views = tf.image.crop_and_resize(pictures, boxes, of, [side_px, side_px])
+    return _recoloured(views, draws[5:], recipe)  # (n_views * n, side_px, side_px, 3)
 
 
 def _boxes(draws: list[Any], area: tuple[float, float], log_aspect: float) -> Any:

@@ -198,6 +198,22 @@ def test_encodings_tell_pictures_apart_whatever_the_view(
     assert (found == np.arange(40)).mean() >= 0.75
 
 
+def test_finishing_teaches_the_painter_whole_pictures(images: Pictures) -> None:
+    """With finishing steps whole pictures are painted better than without; the trunk stays."""
+    shares = read_scaled(images, np.arange(40), 64)
+    errors, trunks = [], []
+    for n_steps in (0, 30):
+        recipe = replace(RECIPE, finishing_steps=n_steps)
+        learner = ContrastiveLearner(replace(SMALL, recipe=recipe), 40, 40, 0, has_bfloat16=False)
+        learner._optimizer.variables[0].assign(90)
+        learner.finish([shares])
+        painted = np.asarray(learner.autoencoder(shares)).reshape(40, 64, 2, 64, 2, 3)
+        errors.append(((painted.mean(axis=(2, 4)) - shares) ** 2).mean())
+        trunks.append(learner.autoencoder.get_layer("encoder").get_weights()[0])
+    assert errors[1] < 0.8 * errors[0]
+    np.testing.assert_array_equal(*trunks)
+
+
 def test_training_gives_equal_weights_when_repeated(
     images: Pictures, uninterrupted: Any, tmp_path: Path
 ) -> None:
@@ -224,10 +240,10 @@ def test_minutes_become_steps_that_repeat_the_run(images: Pictures, tmp_path: Pa
     timed = replace(SETTINGS, steps=None, minutes=0.03)
     first = train(images, timed, tmp_path / "timed")
     again = train(images, replace(timed, steps=first.n_steps), tmp_path / "again")
-    if load_state(tmp_path / "timed").knots == load_state(tmp_path / "again").knots:
+    if not load_state(tmp_path / "timed").is_replanned:
         assert_equal_weights(again.autoencoder, first.autoencoder)
     else:  # another program took the processor, so the schedule was shortened on the way
-        assert len(load_state(tmp_path / "timed").knots) > 2
+        assert load_state(tmp_path / "timed").n_steps == first.n_steps
     assert again.n_steps == first.n_steps
 
 
@@ -240,13 +256,16 @@ def test_schedule_is_shortened_when_the_machine_became_slow(
     run.learner._optimizer.variables[0].assign(20)
     run.clock = training._Clock(40.0)
     run._plan(120)
-    run.durations = [2.0] * training.N_PACED_STEPS
+    run.pace_from = (0, 0.0)
     run._mind_the_clock()
     assert 43 <= run.state.n_steps <= 45
     assert run.state.knots[-1] == [run.state.n_steps, 1.0]
     planned = run.state.n_steps
     run._mind_the_clock()  # now it fits
     assert run.state.n_steps == planned
+    run.clock = training._Clock(20.0)  # it was a passing load: 70 s are left, at 1 s a step
+    run._mind_the_clock()
+    assert 88 <= run.state.n_steps <= 90
 
 
 def test_schedule_stays_when_the_machine_is_as_fast(images: Pictures, tmp_path: Path) -> None:
@@ -256,7 +275,7 @@ def test_schedule_stays_when_the_machine_is_as_fast(images: Pictures, tmp_path: 
     run.learner._optimizer.variables[0].assign(20)
     run.clock = training._Clock(40.0)
     run._plan(48)
-    run.durations = [2.0] * training.N_PACED_STEPS
+    run.pace_from = (0, 0.0)
     run._mind_the_clock()
     assert run.state.n_steps == 48
 

@@ -32,6 +32,16 @@ def test_views_follow_from_the_seed(pictures: np.ndarray) -> None:
     assert np.abs(one[0] - one[1]).max() > 0.1
 
 
+def test_several_views_of_each_picture_come_in_turns(pictures: np.ndarray) -> None:
+    """All of 1, 2, ..., n, then once more: pictures 2 to n black, view n + 1 shows picture 1."""
+    black = pictures.copy()
+    black[1:] = 0
+    seed = tf.constant([0, 0], tf.int64)
+    found = random_views(black, 8, (0.5, 1.0), PLAIN, seed, n_views=3).numpy()
+    assert found.shape == (18, 8, 8, 3)
+    assert np.flatnonzero(found.max(axis=(1, 2, 3)) > 0).tolist() == [0, 6, 12]
+
+
 def test_views_have_the_side_and_stay_in_range(pictures: np.ndarray) -> None:
     """However strong the colours are changed, they stay between 0 and 1."""
     strong = Recipe(light=0.9, saturation=(0.0, 3.0), hue=0.5)

@@ -1,6 +1,6 @@
 import pytest
 
-from models.schedule import cosine_rate, knots_for, ramp, share_done, shortened
+from models.schedule import cosine_rate, knots_for, ramp, replanned, share_done
 
 
 def test_schedule_begins_after_the_warm_up() -> None:
@@ -15,23 +15,23 @@ def test_there_is_no_schedule_when_there_are_few_steps() -> None:
     assert share_done([], 7) == 0
 
 
-def test_shortened_goes_on_from_where_it_is() -> None:
+def test_replanned_goes_on_from_where_it_is() -> None:
     """Half-way through 100 steps, 25 are left instead of 50: what was stays, and 1 comes sooner."""
-    knots = shortened(knots_for(150, 50), 100, 125)
+    knots = replanned(knots_for(150, 50), 100, 125)
     assert [share_done(knots, step) for step in (75, 100, 112.5, 125)] == [0.25, 0.5, 0.75, 1]
 
 
-def test_shortened_twice_stays_monotone() -> None:
-    """Each shortening only makes the rest steeper."""
-    knots = shortened(shortened(knots_for(150, 50), 100, 125), 110, 115)
+def test_replanned_twice_stays_monotone() -> None:
+    """Whatever the end, the share only grows, and reaches 1."""
+    knots = replanned(replanned(knots_for(150, 50), 100, 125), 110, 115)
     shares = [share_done(knots, step) for step in range(116)]
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
 
-def test_shortened_while_warming_up_plans_anew() -> None:
+def test_replanned_while_warming_up_plans_anew() -> None:
     """Nothing of the schedule has passed yet."""
-    assert shortened(knots_for(150, 50), 10, 90) == knots_for(90, 50)
+    assert replanned(knots_for(150, 50), 10, 90) == knots_for(90, 50)
 
 
 @pytest.mark.parametrize(
