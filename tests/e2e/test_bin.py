@@ -208,6 +208,8 @@ class RunningDemo:
             self.process = subprocess.Popen(
                 ["/bin/bash", str(copy / "bin" / "demo"), *arguments],
                 env=environment(**changes), stdout=log, stderr=log, start_new_session=True,
+                # A shell that runs the tests in the background has SIGINT ignored, for good.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     def text(self) -> str:

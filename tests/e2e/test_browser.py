@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -94,7 +94,8 @@ def many(window, selector):
 
 def wait_for(window, claim):
     """Wait until something holds on a page, which may be exchanged for the next meanwhile."""
-    gone = [StaleElementReferenceException, ValueError]  # `one` found none of the old or new page
+    # A stale element by any of its names, or `one` found none of the old or new page.
+    gone = [WebDriverException, ValueError]
     return WebDriverWait(window, 30, ignored_exceptions=gone).until(claim)
 
 

@@ -127,7 +127,7 @@ def test_pictures_that_vanish_meanwhile_are_left_out_and_told(case, tmp_path):
             return super().stage(name)
 
     chosen = options.BuildOptions(
-        images, groups=Grouping(n_clusters=2), encoder=command[3], cache_bytes=0
+        images, groups=Grouping(n_clusters=2), encoder=str(command[3]), cache_bytes=0
     )
     built = pipeline.build(DataFolder(data), chosen, Vanishing())
 

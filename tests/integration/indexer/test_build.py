@@ -231,7 +231,7 @@ def test_verify_names_a_damaged_file(built, tmp_path, capsys):
     (draft / "encoder.tflite").write_bytes(content)
 
     assert run("verify", "--data", tmp_path / "data") == 1
-    assert "encoder.tflite" in capsys.readouterr().err
+    assert "encoder.tflite" in "".join(capsys.readouterr())
 
 
 def test_one_picture_is_a_collection(tmp_path):
