@@ -30,6 +30,8 @@ from benchmarks.service_memory import memory_mb, multipart, running
 from index.snapshot import DataFolder
 
 _THREADS = 4
+_WARM_S = 10.0  # of load before the first publication and after the last
+_EVERY_S = 10
 
 
 class Askers:
@@ -87,6 +89,34 @@ class Askers:
             raise ValueError(f"mixed answer: {strangers} are not in {answer['snapshot']}")
 
 
+class MemoryLog:
+    """Anonymous memory of the service under load, noted at even distances."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._found: list[float] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._note)
+
+    def start(self) -> None:
+        """Begin; the first figure comes when the service has warmed up."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Note a last figure."""
+        self._stop.set()
+        self._thread.join()
+
+    def line(self) -> str:
+        """Return all figures, oldest first."""
+        return " ".join(f"{megabytes:.0f}" for megabytes in self._found)
+
+    def _note(self) -> None:
+        while not self._stop.wait(_EVERY_S):
+            self._found.append(memory_mb(self._server)[1])
+        self._found.append(memory_mb(self._server)[1])
+
+
 @click.command()
 @click.argument("images", type=click.Path(exists=True, path_type=Path))
 @click.argument("encoder", type=click.Path(exists=True, path_type=Path))
@@ -122,21 +152,21 @@ def measure(
     ids_of: dict[str, set[str]] = {}
     note_ids(data, ids_of)
     with running(data, 2) as (server, port, _):
-        askers = Askers(port, sources, ids_of)
+        askers, memory = Askers(port, sources, ids_of), MemoryLog(server.pid)
         askers.start()
-        time.sleep(10)
-        before = memory_mb(server.pid)
-        publish(folder, sources[n_images:], minutes * 60 - 20, publications, rollbacks, ids_of)
-        time.sleep(10)
+        memory.start()
+        time.sleep(_WARM_S)
+        publish(
+            folder, sources[n_images:], minutes * 60 - 2 * _WARM_S, publications, rollbacks, ids_of
+        )
+        time.sleep(_WARM_S)
+        memory.stop()
         askers.stop()
-        after = memory_mb(server.pid)
     n_asked = sum(askers.counts.values())
     click.echo(f"{n_asked:,} answers {dict(askers.counts)}, {len(askers.faults)} failed or mixed")
     for fault in askers.faults[:10]:
         click.echo(f"  {fault}")
-    click.echo(
-        f"anonymous memory of all processes: {before[1]:.0f} MB before, {after[1]:.0f} MB after"
-    )
+    click.echo(f"anonymous memory of all processes, MB, every {_EVERY_S} s: {memory.line()}")
 
 
 def publish(

@@ -82,6 +82,7 @@ def move_into_place(new: Path, final: Path) -> Path:
     """Make a folder of encoder files durable under its final name, which is its fingerprint."""
     for path in new.iterdir():
         sync_file(path)
+    sync_folder(new)
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():  # the same encoder: its name is its content's hash
         shutil.rmtree(new)

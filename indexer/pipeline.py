@@ -258,6 +258,8 @@ def _update(
             merge.collect(folder.pictures(stages.progress), draft)
         changes, n_images = folder.changes, len(merge.collected.records)
         if options.is_dry_run or not changes:
+            if not options.is_dry_run:
+                data.prune()  # a run that was killed after its publication has not come to this
             return Reindexed(changes, None, n_images, stages.seconds)
         if not options.may_lose_most:
             check_loss(changes, len(live), folder.root)

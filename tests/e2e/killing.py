@@ -1,10 +1,11 @@
-"""Run the real command line and end it with kill -9 at a chosen moment.
+"""Run the real command line and end it with kill -9 at a chosen step.
 
-    python -m tests.e2e.killing call N COMMAND...     at the Nth call that makes something durable
-    python -m tests.e2e.killing count COMMAND...      not at all; prints how many there are
+    python -m tests.e2e.killing list COMMAND...      not at all; prints the kind of every step
+    python -m tests.e2e.killing N COMMAND...         just before the Nth step, counted from 1
 
-The calls are fsync, rename, replace and link: whatever can be half done is half done before or
-after one of them.
+A step is a call that changes what lies in the data folder or makes it durable: fsync, rename, link,
+mkdir, remove, and every opening of a file for writing. Whatever can be half done is half done
+before or after one of them, or in between, which is what killing at random times is for.
 """
 
 from __future__ import annotations
@@ -12,44 +13,69 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
-DURABLE_CALLS = ("fsync", "rename", "replace", "link")
+_KINDS = {
+    "os.rename": "rename",  # replace, too
+    "os.link": "link",
+    "os.mkdir": "mkdir",
+    "os.remove": "remove",
+    "os.rmdir": "remove",
+    "sqlite3.connect": "open",
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+MARK = "steps: "
 
 
-class Killer:
-    """Count durable calls, and end the process just before the one that was chosen."""
+class Steps:
+    """Note the steps of this process, and end it just before the one that was chosen."""
 
-    def __init__(self, at: int | None) -> None:
-        self.at = at
-        self.n_calls = 0
+    def __init__(self, data: Path, last: int | None) -> None:
+        self.kinds: list[str] = []
+        self._data, self._last = os.fspath(data.resolve()), last
 
-    def wrap(self, name: str) -> None:
-        """Let a function of `os` count, and kill."""
-        real = getattr(os, name)
+    def watch(self) -> None:
+        """Begin. Source: https://docs.python.org/3/library/audit_events.html"""
+        sys.addaudithook(self._heard)
+        fsync = os.fsync
 
-        def counted(*arguments, **options):
-            self.n_calls += 1
-            if self.n_calls == self.at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **options)
+        def noted(descriptor: int) -> None:
+            self._note("fsync")
+            fsync(descriptor)
 
-        setattr(os, name, counted)
+        os.fsync = noted  # the one step that raises no audit event
+
+    def _heard(self, event: str, arguments: tuple) -> None:
+        if event == "open" and arguments[2] & _WRITING and self._is_ours(arguments[0]):
+            self._note("open")
+        elif event in _KINDS and self._is_ours(arguments[0]):
+            self._note(_KINDS[event])
+
+    def _is_ours(self, path: object) -> bool:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return False
+        name = os.fsdecode(path)
+        # A bare name stands under a descriptor: rmtree goes through folders so.
+        return os.sep not in name or os.path.abspath(name).startswith(self._data)
+
+    def _note(self, kind: str) -> None:
+        self.kinds.append(kind)
+        if len(self.kinds) == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
-    """Run the command line with counted calls."""
-    if sys.argv[1] == "call":
-        killer, arguments = Killer(int(sys.argv[2])), sys.argv[3:]
-    else:
-        killer, arguments = Killer(None), sys.argv[2:]
-    for name in DURABLE_CALLS:
-        killer.wrap(name)
+    """Run the command line, watched."""
+    how, arguments = sys.argv[1], sys.argv[2:]
     from indexer.cli import main as run
 
+    data = Path(arguments[arguments.index("--data") + 1])
+    steps = Steps(data, None if how == "list" else int(how))
+    steps.watch()
     try:
         run(arguments)
     finally:
-        print(f"durable calls: {killer.n_calls}", file=sys.stderr)
+        print(MARK + " ".join(steps.kinds), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Killed at any moment, the indexer leaves a whole snapshot, and the same command completes.
 
-bin/test kills at a sample of moments; `python -m pytest -m long tests/e2e/test_killed.py` at 200
-and more.
+bin/test kills at a sample of moments; `python -m pytest -m long -s tests/e2e/test_killed.py` at
+every step and at many random times, some 300 in all, and prints how many of each kind.
 """
 
+import dataclasses
 import random
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +20,57 @@ import pytest
 
 from index.snapshot import DataFolder
 from index.verification import verify
+from indexer.encoders import encoder_findings
+from service.errors import NotReady
+from service.snapshots import SnapshotHolder, open_encoder
 from tests.e2e.conftest import REPOSITORY, plain_environment
+from tests.e2e.killing import MARK
 from tests.fakes import noise_picture, write_pictures
 
-QUICK_CALLS, QUICK_MOMENTS = 6, 2
-LONG_CALLS, LONG_MOMENTS = 150, 60
-
-
-@pytest.fixture(scope="module")
-def encoder(built, tmp_path_factory):
-    """Give the folder of a trained encoder."""
-    with DataFolder(built.data).open_current() as snapshot:
-        return shutil.copytree(snapshot.folder, tmp_path_factory.mktemp("encoder") / "kept")
+ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
+QUICK_STEPS, QUICK_MOMENTS = 4, 1
+LONG_MOMENTS = 45
+OLD_NAMES = sorted(f"{n:03d}.png" for n in range(10))
 
 
 class Case:
     """A folder of pictures, its data folder, and the command to be killed."""
 
-    def __init__(self, folder: Path, encoder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self.images, self.data, self.spare = folder / "images", folder / "data", folder / "spare"
+        self.data.mkdir()
         write_pictures(self.images, 10)
-        self.run("build", self.images, "--encoder", encoder, "--clusters", "2")
+        if name in ("build", "reindex"):
+            self.publish_three_times()
+        self.command = self.command_of(folder, name)
+        shutil.copytree(self.data, self.spare)
+        self.old_names = OLD_NAMES if self.ids() else None
+        self.new_names = sorted(path.name for path in self.images.iterdir())
+
+    def publish_three_times(self):
+        """Have a snapshot of ten pictures, and two older ones, so that one has to be pruned."""
+        self.run("build", self.images, "--encoder", ENCODER, "--clusters", "2")
+        data = DataFolder(self.data)
+        for _ in range(2):
+            with data.locked(), data.open_current() as old, data.draft() as draft:
+                draft.link_from(old, old.manifest.files)
+                now = datetime.now(UTC).isoformat()
+                draft.publish(dataclasses.replace(old.manifest, created=now))
         noise_picture(50).save(self.images / "new.png")
         noise_picture(51).save(self.images / "004.png")
         (self.images / "005.png").unlink()
-        if name == "build":
-            self.command = ["build", self.images, "--encoder", encoder, "--clusters", "2"]
-        else:
-            self.command = ["reindex"]
-        shutil.copytree(self.data, self.spare)
-        self.before = DataFolder(self.data).current_id()
+
+    def command_of(self, folder, name):
+        """Return the command line of a case."""
+        build = ["build", self.images, "--clusters", "2"]
+        if name == "first":  # with an encoder that has to be taken over
+            shutil.copyfile(ENCODER / "encoder.tflite", folder / "another.tflite")
+            return [*build, "--encoder", folder / "another.tflite"]
+        return {
+            "build": [*build, "--encoder", ENCODER],
+            "reindex": ["reindex"],
+            "training": [*build, "--architecture", "classic", "--steps", "3"],
+        }[name]
 
     def arguments(self, *command):
         """Return a command line over this data folder."""
@@ -61,10 +84,10 @@ class Case:
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
 
-    def start(self, *how):
+    def start(self, how):
         """Start the command so that it can be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.killing", *how, *self.arguments(*self.command)],
+            [sys.executable, "-m", "tests.e2e.killing", how, *self.arguments(*self.command)],
             cwd=REPOSITORY, env=plain_environment(), stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL, text=True,
         )  # fmt: skip
@@ -74,74 +97,105 @@ class Case:
         shutil.rmtree(self.data)
         shutil.copytree(self.spare, self.data)
 
-    def check(self):
-        """See that what is published is whole, and that the same command completes."""
-        assert self.sound_paths() in (self.old_paths(), self.new_paths())
-        self.run(*self.command)
-        assert self.sound_paths() == self.new_paths()
-        leftovers = [p.name for p in (self.data / "snapshots").iterdir() if p.name[0] == "."]
-        assert leftovers == []
+    def steps(self):
+        """Return the kind of every step of the whole command, and its seconds."""
+        start = time.monotonic()
+        process = self.start("list")
+        _, said = process.communicate(timeout=300)
+        seconds = time.monotonic() - start
+        assert process.returncode == 0, said
+        self.reset()
+        return said.rpartition(MARK)[2].split(), seconds
 
-    def sound_paths(self):
-        """Verify the live snapshot and return its paths with their hashes."""
-        with DataFolder(self.data).open_current() as snapshot:
-            assert list(verify(snapshot, all_rows=True)) == []
-            vectors = snapshot.store.vectors(np.arange(len(snapshot)))
-            assert np.isfinite(vectors).all()
-            return sorted(record.path for record in snapshot.catalogue)
-
-    def old_paths(self):
-        """Return what was published before."""
-        return sorted(f"{n:03d}.png" for n in range(10))
-
-    def new_paths(self):
-        """Return what the folder holds now."""
-        return sorted(path.name for path in self.images.iterdir())
-
-
-@pytest.fixture(scope="module", params=["build", "reindex"])
-def case(request, tmp_path_factory, encoder):
-    """Give each command in turn."""
-    return Case(tmp_path_factory.mktemp(request.param), encoder, request.param)
-
-
-def count_calls(case):
-    """Return the number of durable calls of the whole command, and its seconds."""
-    start = time.monotonic()
-    process = case.start("count")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    case.reset()
-    return int(re.search(r"durable calls: (\d+)", said).group(1)), time.monotonic() - start
-
-
-def kill_everywhere(case, n_calls, n_moments):
-    """Kill at durable calls spread over the whole run, and at random moments."""
-    n_all, seconds = count_calls(case)
-    chosen = sorted({round(at) for at in np.linspace(1, n_all, min(n_calls, n_all))})
-    for at in chosen:
-        process = case.start("call", str(at))
-        process.communicate(timeout=120)
+    def kill_before(self, step):
+        """Kill before a step, check, and put everything back."""
+        process = self.start(str(step))
+        process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL
-        case.check()
-        case.reset()
+        self.check_and_reset()
+
+    def kill_after(self, seconds):
+        """Kill after some time, check, and put everything back."""
+        process = self.start("list")
+        time.sleep(seconds)
+        process.kill()
+        process.communicate(timeout=300)
+        self.check_and_reset()
+
+    def check_and_reset(self):
+        """See that what is published is whole and served, and that the same command completes."""
+        assert self.names_served() in (self.old_names, self.new_names)
+        self.run(*self.command)
+        assert self.names_served() == self.new_names
+        assert len(self.ids()) <= 3
+        assert list(self.data.rglob(".*")) == []
+        self.reset()
+
+    def ids(self):
+        """Return the ids of the snapshots that there are."""
+        return DataFolder(self.data).ids()
+
+    def names_served(self):
+        """Verify what is live, let the service open it, and return the names of its pictures."""
+        holder = SnapshotHolder(DataFolder(self.data), open_encoder(1))
+        holder.look()
+        try:
+            assert holder.problem() is None
+            with holder.use() as live:
+                snapshot = live.snapshot
+                assert snapshot.id == DataFolder(self.data).current_id()
+                assert list(encoder_findings(snapshot)) == []
+                assert list(verify(snapshot, all_rows=True)) == []
+                assert np.isfinite(snapshot.store.vectors(np.arange(len(snapshot)))).all()
+                return sorted(record.path for record in snapshot.catalogue)
+        except NotReady:
+            return None
+        finally:
+            holder.stop()
+
+
+@pytest.fixture(scope="module", params=["first", "build", "reindex"])
+def case(request, tmp_path_factory):
+    """Give each command in turn: a first build, another build, and a re-indexing."""
+    return Case(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """Give a build that trains, which takes seconds each time."""
+    return Case(tmp_path_factory.mktemp("training"), "training")
+
+
+def kill_everywhere(case, n_steps=None, n_moments=0):
+    """Kill before steps spread over the whole run (all by default), and at random times."""
+    kinds, seconds = case.steps()
+    numbers = np.linspace(1, len(kinds), min(n_steps or len(kinds), len(kinds))).round()
+    chosen = sorted({int(number) for number in numbers})
+    for step in chosen:
+        case.kill_before(step)
     moments = random.Random(0)
     for _ in range(n_moments):
-        process = case.start("count")
-        time.sleep(moments.uniform(0, seconds))
-        process.kill()
-        process.communicate(timeout=120)
-        case.check()
-        case.reset()
-    return len(chosen) + n_moments
+        case.kill_after(moments.uniform(0, seconds))
+    return Counter(kinds[step - 1] for step in chosen) + Counter(moment=n_moments)
 
 
 def test_a_killed_run_leaves_something_whole(case):
-    """A sample of moments: first and last durable call, those between, and random times."""
-    assert kill_everywhere(case, QUICK_CALLS, QUICK_MOMENTS) >= 8
+    """A sample of moments: first and last step, some between, and random times."""
+    assert kill_everywhere(case, QUICK_STEPS, QUICK_MOMENTS).total() == 5
 
 
 @pytest.mark.long
 def test_a_run_killed_at_any_moment_leaves_something_whole(case):
-    """Every durable call and many random times."""
-    print(kill_everywhere(case, LONG_CALLS, LONG_MOMENTS))
+    """Every fsync, rename, link, mkdir, removal and opening for writing, and many random times."""
+    points = kill_everywhere(case, n_moments=LONG_MOMENTS)
+    print(case.command[0], points.total(), dict(points))
+    assert points.total() >= 85
+    assert min(points[kind] for kind in ("fsync", "rename", "mkdir", "open")) >= 2
+
+
+@pytest.mark.long
+def test_a_killed_training_leaves_something_whole(training):
+    """The same while the encoder is trained, exported and put into its place."""
+    points = kill_everywhere(training, n_steps=16, n_moments=6)
+    print("build with training", points.total(), dict(points))
+    assert points.total() == 22
