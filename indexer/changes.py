@@ -27,10 +27,13 @@ class Found:
         The record whose pixels it has, or None for pixels that are new.
     scanned : Scanned or None
         What was read; None where the file is unchanged.
+    before : ImageRecord or None
+        The record that the picture had: of the same path, or of the path that it was moved from.
     """
 
     old: ImageRecord | None
     scanned: Scanned | None
+    before: ImageRecord | None
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Changes:
     added, changed, moved, removed : list of str
         `moved` names the new paths.
     skipped : list of Skipped
+    described : list of str
+        Pictures that were there, of which something else is said now.
     """
 
     added: list[str] = field(default_factory=list)
@@ -49,13 +54,19 @@ class Changes:
     moved: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    described: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to publish."""
+        return self.of_pictures or bool(self.described)
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether pictures or their places changed, not only what is said of them."""
         return bool(self.added or self.changed or self.moved or self.removed)
 
     def summary(self) -> str:
-        """Return one line such as "3 added, 0 changed, 1 moved, 2 removed, 1 skipped"."""
+        """Return one line: "3 added, 0 changed, 1 moved, 2 removed, 1 skipped, 0 described"."""
         counts = {name: len(value) for name, value in vars(self).items()}
         return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
@@ -108,7 +119,7 @@ class FolderChanges:
         for relative in self.files:
             record = self._old.get(_name(relative))
             if relative not in suspected:
-                yield Found(record, None)
+                yield Found(record, None, record)
                 continue
             found = self._sorted(next(results), record)
             if found is not None:
@@ -135,21 +146,21 @@ class FolderChanges:
             return None
         if (readable_path(one.relative)[0], one.sha256) in self._removed:
             return None
-        if record is None:
-            self._note_new_path(one)
-        elif record.sha256 != one.sha256:
+        before = self._note_new_path(one) if record is None else record
+        if record is not None and record.sha256 != one.sha256:
             self.changes.changed.append(record.path)
-        return Found(self._of_same_pixels(one, record), one)
+        return Found(self._of_same_pixels(one, record), one, before)
 
-    def _note_new_path(self, one: Scanned) -> None:
+    def _note_new_path(self, one: Scanned) -> ImageRecord | None:
+        """Note an added or moved picture; return the record that a moved one had."""
         path = readable_path(one.relative)[0]
         gone = (old for old, record in self._vanished.items() if record.sha256 == one.sha256)
         moved_from = next(gone, None)
         if moved_from is None:
             self.changes.added.append(path)
-        else:
-            del self._vanished[moved_from]
-            self.changes.moved.append(path)
+            return None
+        self.changes.moved.append(path)
+        return self._vanished.pop(moved_from)
 
     def _of_same_pixels(self, one: Scanned, record: ImageRecord | None) -> ImageRecord | None:
         if record is not None and record.pixel_digest == one.pixel_digest:

@@ -86,6 +86,11 @@ _data = click.option(
 _seed = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _images = click.argument("images", type=click.Path(path_type=Path))
+_metadata = click.option(
+    "--metadata",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV file, or JSON lines, that says something of the pictures; one column is `path`.",
+)
 _training = _with_options(
     click.option(
         "--minutes",
@@ -191,11 +196,13 @@ def cli() -> None:
     help="File of weights for keras:NAME, without the top; else the usual ones are fetched.",
 )
 @click.option("--retrain", is_flag=True, help="Train anew although the collection has an encoder.")
+@_metadata
 @_grouping
 def build(
     images: Path,
     data: Path,
     seed: int,
+    metadata: Path | None,
     top_k: int,
     encoder: str | None,
     encoder_range: str | None,
@@ -215,6 +222,7 @@ def build(
         encoder_range=encoder_range,
         weights=weights,
         retrain=retrain,
+        metadata=metadata,
         groups=_group_options(seed, training),
     )
     built = pipeline.build(DataFolder(data), options, stages)
@@ -285,32 +293,42 @@ def _say_skipped(skipped: list[Any], n_shown: int = 20) -> None:
     is_flag=True,
     help="Train a new encoder, with the options of the last build, and encode everything anew.",
 )
+@_metadata
 @_as_json
 def reindex(
-    images: Path | None, data: Path, dry_run: bool, yes: bool, retrain: bool, as_json: bool
+    images: Path | None,
+    data: Path,
+    dry_run: bool,
+    yes: bool,
+    retrain: bool,
+    metadata: Path | None,
+    as_json: bool,
 ) -> None:
     """Bring the collection up to date with its folder, or with the folder IMAGES.
 
-    Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id.
+    Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id. A
+    metadata file that was given once is read again, and counts for every picture if it has changed.
     """
     stages = _stages()
     if retrain and not dry_run:
-        built = pipeline.retrain(DataFolder(data), images, stages)
+        built = pipeline.retrain(DataFolder(data), images, stages, metadata)
         _say_skipped(built.skipped)
         stages.say(stages.summary())
         click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
         return
-    options = ReindexOptions(images, dry_run, yes)
+    options = ReindexOptions(images, dry_run, yes, metadata)
     _say_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
 
 
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_data
+@_metadata
 @_as_json
-def add(paths: tuple[Path, ...], data: Path, as_json: bool) -> None:
+def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: bool) -> None:
     """Take single pictures into the collection; they must lie in its folder."""
-    _say_update(pipeline.add(DataFolder(data), list(paths), stages := _stages()), stages, as_json)
+    stages = _stages()
+    _say_update(pipeline.add(DataFolder(data), list(paths), stages, metadata), stages, as_json)
 
 
 @cli.command()

@@ -18,12 +18,16 @@ from indexer.stages import Stages
 
 @dataclass
 class Collected:
-    """What was found in a folder: one record and one row of pixels for each picture."""
+    """What was found in a folder: one record and one row of pixels for each picture.
+
+    `metadata_file` is what the manifest is to remember of the file that describes them.
+    """
 
     root: Path
     source: PixelSource
     records: list[ImageRecord] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    metadata_file: dict[str, str] | None = None
 
 
 def collect(

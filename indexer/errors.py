@@ -8,6 +8,7 @@ IndexerError
 ├── NotInTheFolder     a file to add does not lie under the image root
 ├── MostWouldBeLost    a re-indexing would drop over half of the collection
 ├── BadLabels          a labels file that cannot be used
+├── BadMetadata        a metadata file that cannot be used
 ├── NothingToCheck     too few pictures, or none readable, to tell quality without labels
 └── EncodingsAlike     the encoder gives different pictures the same vector
 """
@@ -43,6 +44,10 @@ class MostWouldBeLost(IndexerError):
 
 class BadLabels(IndexerError):
     """A labels file is missing, has no usable columns, or names no picture of the collection."""
+
+
+class BadMetadata(IndexerError):
+    """A metadata file is missing, or one of its lines cannot be understood."""
 
 
 class NothingToCheck(IndexerError):

@@ -35,11 +35,14 @@ class ReindexOptions:
         Go on although over half of the collection is gone.
     cache_bytes : int
         As in `BuildOptions`.
+    metadata : Path or None
+        File that says something of the pictures; None for the one that was given before.
     """
 
     images: Path | None = None
     is_dry_run: bool = False
     may_lose_most: bool = False
+    metadata: Path | None = None
     cache_bytes: int = DEFAULT_CACHE_BYTES
 
 
@@ -64,6 +67,10 @@ class BuildOptions:
         Fail when a file has to be skipped.
     cache_bytes : int
         Disk for decoded pictures while training; what is beyond it is decoded again.
+    metadata : Path or None
+        File that says something of the pictures.
+    keep_metadata : bool
+        Take over what is said of them in the live snapshot, and the file that said it.
     """
 
     images: Path
@@ -76,4 +83,6 @@ class BuildOptions:
     weights: Path | None = None
     retrain: bool = False
     strict: bool = False
+    metadata: Path | None = None
+    keep_metadata: bool = False
     cache_bytes: int = DEFAULT_CACHE_BYTES

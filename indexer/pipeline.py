@@ -9,6 +9,7 @@ nothing of it, and an interrupted run leaves nothing but checkpoints that the ne
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from index.catalogue import readable_path
 from index.clusters import Clusters
 from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
@@ -27,6 +29,13 @@ from indexer.checking import check_build, check_encoder
 from indexer.clustering import Grouping
 from indexer.collecting import Collected, collect
 from indexer.dataset import PixelSource, Skipped, path_order, walk
+from indexer.describing import (
+    SETTING,
+    Descriptions,
+    describe_build,
+    descriptions_for,
+    setting_of,
+)
 from indexer.encoders import copy_encoder, find_or_train_encoder, train_encoder
 from indexer.encoding import encode_collection
 from indexer.errors import NoGroups
@@ -40,7 +49,7 @@ from indexer.partition import Member, PartitionResult
 from indexer.partition import partition as write_partition
 from indexer.publishing import check_disk, library_versions, write_records
 from indexer.quality import SelfCheck
-from indexer.reindexing import Merge, check_loss, publish_merge
+from indexer.reindexing import Merge, check_loss, publish_merge, publish_records
 from indexer.removals import removed_before, write_removed
 from indexer.stages import Stages
 from models.encoder import Encoder
@@ -90,11 +99,19 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
         check_disk(data, len(files), options.cache_bytes)
         named = named_encoder(data, options, stages)  # better refused now than after reading
         with data.draft() as draft, _pixel_source(data, options, len(files)) as source:
-            collected = collect(options, files, source, draft, stages)
+            with _taken_over(data, options) as live:
+                descriptions = descriptions_for(live, options.metadata, stages)
+                collected = collect(options, files, source, draft, stages)
+                describe_build(live, collected, descriptions, stages)
             if options.groups.n_clusters is not None:  # better refused now than after training
                 check_n_clusters(options.groups.n_clusters, len(collected.records))
             encoder_folder = named or find_or_train_encoder(data, options, collected, stages)
             return _finish(data, options, collected, encoder_folder, draft, stages)
+
+
+def _taken_over(data: DataFolder, options: BuildOptions) -> AbstractContextManager[Snapshot | None]:
+    """Open the snapshot whose metadata a build takes over, if it is to."""
+    return data.open_current() if options.keep_metadata else nullcontext()
 
 
 def train(data: DataFolder, options: BuildOptions, stages: Stages) -> Path:
@@ -147,7 +164,7 @@ def _finish(
                 top_k=table.k,
                 image_root=str(collected.root),
                 encoder=encoder.fingerprint,
-                settings=_settings(options, encoder, n_zero),
+                settings=_settings(options, encoder, n_zero, collected),
                 versions=library_versions(),
             )
         )
@@ -156,7 +173,9 @@ def _finish(
     return Built(snapshot_id, n_images, n_zero, collected.skipped, stages.seconds, check)
 
 
-def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str, object]:
+def _settings(
+    options: BuildOptions, encoder: Encoder, n_zero: int, collected: Collected
+) -> dict[str, object]:
     return {
         "n_steps": encoder.info.n_steps,  # `--steps` with this number repeats the training
         "seed": options.seed,
@@ -164,6 +183,7 @@ def _settings(options: BuildOptions, encoder: Encoder, n_zero: int) -> dict[str,
         "training": asdict(options.training),
         "groups": asdict(options.groups),
         "n_zero_encodings": n_zero,
+        SETTING: collected.metadata_file,
     }
 
 
@@ -183,10 +203,13 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
         root = (options.images or live.image_root).resolve()
         files = walk(root, leave_out=data.root)
         folder = FolderChanges(root, files, live.catalogue, removed_before(live))
-        return _update(data, live, folder, options, stages)
+        descriptions = descriptions_for(live, options.metadata, stages)
+        return _update(data, live, folder, options, stages, descriptions)
 
 
-def retrain(data: DataFolder, images: Path | None, stages: Stages) -> Built:
+def retrain(
+    data: DataFolder, images: Path | None, stages: Stages, metadata: Path | None = None
+) -> Built:
     """Build the live snapshot's collection anew, with a newly trained encoder.
 
     Parameters
@@ -195,6 +218,8 @@ def retrain(data: DataFolder, images: Path | None, stages: Stages) -> Built:
     images : Path, optional
         Folder of pictures; by default the one that was indexed before.
     stages : Stages
+    metadata : Path, optional
+        File that says something of the pictures; by default the one that was given before.
     """
     with data.open_current() as live:
         settings, root = live.manifest.settings, live.image_root
@@ -205,12 +230,18 @@ def retrain(data: DataFolder, images: Path | None, stages: Stages) -> Built:
         top_k=settings["top_k"],
         groups=Grouping(**settings["groups"]),
         retrain=True,
+        metadata=metadata,
+        keep_metadata=True,
     )
     return build(data, options, stages)
 
 
-def add(data: DataFolder, paths: list[Path], stages: Stages) -> Reindexed:
+def add(
+    data: DataFolder, paths: list[Path], stages: Stages, metadata: Path | None = None
+) -> Reindexed:
     """Take single files of the image root into the live snapshot, and nothing else that changed.
+
+    What `metadata` says of them is taken; the file is not remembered.
 
     Raises
     ------
@@ -221,7 +252,11 @@ def add(data: DataFolder, paths: list[Path], stages: Stages) -> Reindexed:
         wanted = [relative_to_root(path, live.image_root) for path in paths]
         files = sorted({*catalogued(live.catalogue), *wanted}, key=path_order)
         folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set(wanted))
-        return _update(data, live, folder, ReindexOptions(), stages)
+        descriptions = descriptions_for(live, metadata, stages)
+        if descriptions is not None:
+            also = () if metadata is None else {readable_path(path)[0] for path in wanted}
+            descriptions = replace(descriptions, for_all=False, also=also)
+        return _update(data, live, folder, ReindexOptions(), stages, descriptions)
 
 
 def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
@@ -236,7 +271,8 @@ def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
         rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
         files = catalogued(live.catalogue, leave_out=rows)
         folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set())
-        return _update(data, live, folder, ReindexOptions(may_lose_most=True), stages, rows)
+        options = ReindexOptions(may_lose_most=True)
+        return _update(data, live, folder, options, stages, removed_rows=rows)
 
 
 def _update(
@@ -245,6 +281,7 @@ def _update(
     folder: FolderChanges,
     options: ReindexOptions,
     stages: Stages,
+    descriptions: Descriptions | None = None,
     removed_rows: Collection[int] = (),
 ) -> Reindexed:
     """Publish a changed collection, if it has changed."""
@@ -256,6 +293,7 @@ def _update(
         merge = Merge(live, Collected(folder.root, source))
         with stages.stage("read"):
             merge.collect(folder.pictures(stages.progress), draft)
+        merge.describe(descriptions, folder.changes, stages)
         changes, n_images = folder.changes, len(merge.collected.records)
         if options.is_dry_run or not changes:
             if not options.is_dry_run:
@@ -265,7 +303,11 @@ def _update(
             check_loss(changes, len(live), folder.root)
         merge.collected.skipped += changes.skipped
         write_removed(live, removed_rows, folder, draft.folder)
-        snapshot_id = publish_merge(live, merge, draft, stages)
+        settings = live.manifest.settings | {SETTING: setting_of(descriptions, live)}
+        if changes.of_pictures:
+            snapshot_id = publish_merge(live, merge, draft, settings, stages)
+        else:
+            snapshot_id = publish_records(live, merge.collected, draft, settings, stages)
         data.prune()
     return Reindexed(changes, snapshot_id, len(merge.collected.records), stages.seconds)
 

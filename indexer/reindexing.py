@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from index.thumbnails import FILE as THUMBNAILS_FILE
 from index.thumbnails import write_thumbnails
 from indexer.changes import Changes, Found
 from indexer.collecting import Collected, make_record
+from indexer.describing import Descriptions, describe, described_anew, say_coverage
 from indexer.encoders import ENCODER_FILES
 from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
@@ -42,18 +44,27 @@ class Merge:
         For each row the row of the live snapshot with the same vector, or -1.
     new_rows : list of int
         For each row its place in the source, or -1.
+    before : list of ImageRecord or None
+        For each row the record that its picture had in the live snapshot.
     """
 
     def __init__(self, live: Snapshot, collected: Collected) -> None:
         self.collected = collected
         self.old_rows: list[int] = []
         self.new_rows: list[int] = []
+        self.before: list[ImageRecord | None] = []
         self._live = live
         self._copies: dict[str, int] = {}
 
     def collect(self, pictures: Iterable[Found], draft: SnapshotDraft) -> None:
         """Take all pictures; write their thumbnails on the way."""
         write_thumbnails(draft.folder / THUMBNAILS_FILE, map(self._take, pictures))
+
+    def describe(self, descriptions: Descriptions | None, changes: Changes, stages: Stages) -> None:
+        """Say of each picture what a file says, or else what was said before; note what differs."""
+        self.collected.records = describe(self.collected.records, self.before, descriptions)
+        changes.described += described_anew(self.collected.records, self.before)
+        say_coverage(descriptions, self.collected.records, stages)
 
     def write_vectors(self, encoder: Encoder, folder: Path, stages: Stages) -> FaissStore:
         """Encode the new rows and write all vectors; leave out files that vanished meanwhile."""
@@ -91,6 +102,7 @@ class Merge:
         self.new_rows.append(len(source) if is_new else -1)
         if is_new and found.scanned is not None:
             source.add(found.scanned)
+        self.before.append(found.before)
         self.collected.records.append(record)
         return record.id, thumbnail
 
@@ -112,6 +124,7 @@ class Merge:
         ]
         self.old_rows = [self.old_rows[row] for row in kept]
         self.new_rows = [self.new_rows[row] for row in kept]
+        self.before = [self.before[row] for row in kept]
         self.collected.skipped += lost.values()
 
     def _merged(self, new: VectorStore) -> Iterator[NDArray[np.float32]]:
@@ -143,7 +156,30 @@ def warn_if_unfit(live: Snapshot, merge: Merge, store: VectorStore, stages: Stag
         stages.say(f"Warning: {warning}")
 
 
-def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: Stages) -> str:
+def publish_records(
+    live: Snapshot,
+    collected: Collected,
+    draft: SnapshotDraft,
+    settings: dict[str, Any],
+    stages: Stages,
+) -> str:
+    """Publish the same pictures with other metadata, all else hard-linked; return the id."""
+    with stages.stage("publish"):
+        (draft.folder / THUMBNAILS_FILE).unlink()  # it holds the same as the old one
+        write_records(draft.folder, collected)
+        kept = set(live.manifest.files) - {path.name for path in draft.folder.iterdir()}
+        draft.link_from(live, kept)
+        now = datetime.now(UTC).isoformat()
+        return draft.publish(replace(live.manifest, created=now, settings=settings))
+
+
+def publish_merge(
+    live: Snapshot,
+    merge: Merge,
+    draft: SnapshotDraft,
+    settings: dict[str, Any],
+    stages: Stages,
+) -> str:
     """Encode what is new, bring neighbours and groups up to date, publish; return the id."""
     encoder = Encoder.open(live.folder / "encoder.tflite")
     with stages.stage("encode"):
@@ -167,6 +203,7 @@ def publish_merge(live: Snapshot, merge: Merge, draft: SnapshotDraft, stages: St
                 n_images=len(merge.collected.records),
                 top_k=table.k,
                 image_root=str(merge.collected.root),
+                settings=settings,
                 versions=library_versions(),
             )
         )
