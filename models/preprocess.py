@@ -153,6 +153,34 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     return image
 
 
+def pixel_count(data: bytes, limits: Limits | None = None) -> int:
+    """Return how many pixels a picture file says it has, without decoding it.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    limits : Limits, optional
+        Default: 20 MiB and 50 million pixels.
+
+    Returns
+    -------
+    int
+        Width times height; decoding needs at least three bytes for each.
+
+    Raises
+    ------
+    UnknownFormat, UndecodableImage, ImageTooLarge
+        As `read_picture`.
+    """
+    limits = limits or Limits()
+    _check_bytes(data, limits)
+    format_ = _format_of(data)
+    with _translated(format_):
+        image = _opened(data, format_, limits)
+        return image.width * image.height
+
+
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Squeeze a decoded picture to the encoder's square.
 
@@ -246,10 +274,16 @@ def _decode(data: bytes, limits: Limits) -> tuple[Image.Image, str]:
     _check_bytes(data, limits)
     format_ = _format_of(data)
     with _translated(format_):
-        image = Image.open(io.BytesIO(data), formats=[_prepare_decoder(format_)])
-        _check_pixels(image, limits)
+        image = _opened(data, format_, limits)
         image.load()
         return _upright(_on_white(image), _orientation(image)), format_
+
+
+def _opened(data: bytes, format_: str, limits: Limits) -> Image.Image:
+    """Read the header only."""
+    image = Image.open(io.BytesIO(data), formats=[_prepare_decoder(format_)])
+    _check_pixels(image, limits)
+    return image
 
 
 @contextmanager
