@@ -62,7 +62,7 @@ def post_search() -> Response:
         data = uploaded_file(request, "image")
         options = from_fields(Options, request.form.to_dict(flat=False))
         with parts().holder.use() as live:
-            query = search.query_of_bytes(live, data, parts().limits)
+            query = search.query_of_bytes(live, data, parts().decoding)
             return _json(search_answer(live.snapshot, search.search(live, query, options)))
     body = _json_body(SearchBody, or_form=True)
     with parts().holder.use() as live:
@@ -88,7 +88,7 @@ def post_encode() -> Response:
     else:
         data = decode_base64(_json_body(EncodeBody, or_form=True).image)
     with parts().holder.use() as live:
-        query = search.query_of_bytes(live, data, parts().limits)
+        query = search.query_of_bytes(live, data, parts().decoding)
         mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
         note_mode(mode)
         return _json(
@@ -238,7 +238,7 @@ def _query_of(live: Live, body: SearchBody) -> search.Query:
     if body.vector is not None:
         return search.query_of_vector(live, body.vector)
     assert body.image is not None  # exactly one of the three, or the body would not be valid
-    return search.query_of_bytes(live, decode_base64(body.image), parts().limits)
+    return search.query_of_bytes(live, decode_base64(body.image), parts().decoding)
 
 
 def _arguments(model: type[AnyRequest]) -> AnyRequest:

@@ -12,8 +12,9 @@ from werkzeug.routing import RoutingException
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import api, docs, health, pages, request_log
+from service import admission, api, docs, health, pages, request_log
 from service.access import gate, keep_private
+from service.decoding import Decoding
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.parts import KEY, Parts
 from service.policy import POLICY
@@ -57,6 +58,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     if settings.api_key:
         app.before_request(gate(settings.api_key))
         app.after_request(keep_private)
+    admission.install(app, settings)
     app.after_request(_add_headers)
     return app
 
@@ -65,7 +67,13 @@ def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
     opens = open_encoder_of or open_encoder(settings.encoder_threads)
     holder = SnapshotHolder(DataFolder(settings.data), opens, settings.poll_s)
     holder.start()
-    return Parts(holder, Limits(settings.max_body_bytes, settings.max_pixels), settings.images)
+    decoding = Decoding(
+        Limits(settings.max_body_bytes, settings.max_pixels),
+        settings.decodes,
+        settings.decode_pixels,
+        settings.wait_s,
+    )
+    return Parts(holder, decoding, settings.images)
 
 
 def _answer_error(error: Exception) -> Any:

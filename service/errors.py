@@ -11,6 +11,9 @@
     ├── UnsupportedBody     415 unsupported_type   a body of a kind that the route does not take
     ├── Unauthorized        401 unauthorized   no key, or a wrong one
     ├── InvalidRequest      422 invalid       fields that are missing, unknown, or out of range
+    ├── TooSlow             408 too_slow      a body that does not come in time
+    ├── RateLimited         429 rate_limited  too many requests of one client
+    ├── Overloaded          503 overloaded    more to do than there is room or time for
     └── NotReady            503 not_ready     there is no snapshot to answer from
 
 Errors of `models` and `index` that a client can cause are translated here too, by name; anything
@@ -28,6 +31,7 @@ from index.errors import UnknownImage
 from models.errors import ImageTooLarge, PictureError, UndecodableImage, UnknownFormat
 
 RETRY_AFTER_S = 5
+RETRY_OVERLOADED_S = 2
 
 _STATUS_OF_PICTURE = {UnknownFormat: 415, UndecodableImage: 422, ImageTooLarge: 413}
 # Without the decoder's own words, which may quote what was uploaded.
@@ -40,9 +44,11 @@ CODES = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     413: "too_large",
     415: "unsupported_type",
     422: "invalid",
+    429: "rate_limited",
     500: "internal",
     503: "not_ready",
 }
@@ -116,6 +122,46 @@ class InvalidRequest(ServiceError):
         super().__init__("; ".join(f"{name}: {why}" if name else why for name, why in details))
 
 
+class TooSlow(ServiceError):
+    """The body did not come whole, or not in time."""
+
+    status = 408
+
+
+class RateLimited(ServiceError):
+    """A client has asked more than it may.
+
+    Parameters
+    ----------
+    message : str
+    retry_after_s : int
+        When it may ask again.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class Overloaded(ServiceError):
+    """There is more to do than there is room or time for.
+
+    Parameters
+    ----------
+    message : str
+    what : str
+        What there is none of, in a word, for the metrics.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, what: str) -> None:
+        self.what = what
+        super().__init__(message)
+
+
 class NotReady(ServiceError):
     """There is no snapshot that can be answered from."""
 
@@ -141,6 +187,8 @@ class Failure:
         {"field", "message"} for each field that cannot be used.
     headers : dict
         To be added to the answer: Allow, Retry-After, WWW-Authenticate.
+    what : str
+        Of what is overloaded, which part of the service.
     """
 
     status: int
@@ -148,6 +196,12 @@ class Failure:
     message: str
     details: list[dict[str, str]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    what: str = ""
+
+    @property
+    def reason(self) -> str:
+        """What the metrics count it as."""
+        return f"{self.code}_{self.what}" if self.what else self.code
 
     @property
     def error(self) -> dict[str, Any]:
@@ -178,6 +232,12 @@ def to_failure(error: Exception) -> Failure:
         return Failure(422, "invalid", message, details)
     if isinstance(error, NotReady):
         return Failure(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if isinstance(error, Overloaded):
+        after = {"Retry-After": str(RETRY_OVERLOADED_S)}
+        return Failure(503, "overloaded", message, headers=after, what=error.what)
+    if isinstance(error, RateLimited):
+        after = {"Retry-After": str(error.retry_after_s)}
+        return Failure(429, "rate_limited", message, headers=after)
     if isinstance(error, Unauthorized):
         asks = {"WWW-Authenticate": 'Basic realm="Lookalike", charset="UTF-8"'}
         return Failure(401, "unauthorized", message, headers=asks)

@@ -35,7 +35,7 @@ _WAYS_IN = {
 }
 _REF = "#/components/schemas/{model}"
 _PICTURE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-_OF_BODIES = (400, 413, 415, 422)  # errors that only a request with a body can make
+_OF_BODIES = (400, 408, 413, 415, 422)  # errors that only a request with a body can make
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from index.catalogue import ImageRecord
 from index.duplicates import DEFAULT_THRESHOLD
 from index.snapshot import Snapshot
-from models.preprocess import thumbnail, to_pixels
+from models.preprocess import thumbnail
 from service import answers, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
@@ -172,7 +172,7 @@ def search_upload() -> str:
     form = from_fields(Again, request.form.to_dict(flat=False))
     data = decode_base64(form.picture) if form.picture else _chosen_file()
     with parts().holder.use() as live:
-        query = search.query_of_bytes(live, data, parts().limits)
+        query = search.query_of_bytes(live, data, parts().decoding)
         return _results(live, query, _asked(live, query, form), form)
 
 
@@ -303,11 +303,11 @@ def _asked(live: Live, query: search.Query, form: Again | None = None) -> Asked:
         source = _picture_url(live.snapshot, record.id)
         return Asked(source, record.path, record.width, record.height, record)
     picture = query.picture
-    assert picture is not None  # it was decoded just now
+    assert picture is not None  # it was encoded just now
     if form is not None and form.picture:
-        return _asked_again(form, picture)
-    pixels = _png(Image.fromarray(to_pixels(picture)))
-    return Asked(_data_uri(picture), "Your picture", *picture.size, pixels=pixels)
+        return _asked_again(form, picture.small)
+    pixels = _png(Image.fromarray(picture.pixels))
+    return Asked(_data_uri(picture.small), "Your picture", *picture.size, pixels=pixels)
 
 
 def _asked_again(form: Again, square: Image.Image) -> Asked:
@@ -351,6 +351,6 @@ def _common(live: Live) -> dict[str, Any]:
     return {
         "snapshot": live.snapshot,
         "formats": _formats(),
-        "max_mb": parts().limits.max_bytes / 2**20,
+        "max_mb": parts().decoding.limits.max_bytes / 2**20,
         "picture_url": lambda image: _picture_url(live.snapshot, image.id),
     }

@@ -8,7 +8,7 @@ from typing import cast
 
 from flask import current_app
 
-from models.preprocess import Limits
+from service.decoding import Decoding
 from service.snapshots import Live, SnapshotHolder
 
 KEY = "lookalike"
@@ -21,14 +21,14 @@ class Parts:
     Attributes
     ----------
     holder : SnapshotHolder
-    limits : Limits
+    decoding : Decoding
         Of uploaded pictures.
     images : Path or None
         Where the originals lie, if not where they were indexed.
     """
 
     holder: SnapshotHolder
-    limits: Limits
+    decoding: Decoding
     images: Path | None
 
     def image_root(self, live: Live) -> Path:

@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
-from models.preprocess import Limits, decode, pixel_digest, to_pixels
-from service import filters
+from models.preprocess import pixel_digest
+from service import deadline, filters
+from service.decoding import Decoded, Decoding
 from service.errors import InvalidRequest
 from service.ranking import rank
 from service.schemas import Filter, FilteredPage, Options
@@ -36,14 +36,14 @@ class Query:
         Of unit length.
     row : int or None
         Its row, if it is a picture of the collection.
-    picture : PIL.Image.Image or None
-        The decoded picture, if it had to be decoded.
+    picture : Decoded or None
+        The uploaded picture, if it had to be encoded.
     """
 
     mode: Mode
     vector: NDArray[np.float32]
     row: int | None = None
-    picture: Image.Image | None = None
+    picture: Decoded | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Answer:
     time_ms: float
 
 
-def query_of_bytes(live: Live, data: bytes, limits: Limits) -> Query:
+def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> Query:
     """Recognise an uploaded picture, or encode it.
 
     Parameters
@@ -97,7 +97,7 @@ def query_of_bytes(live: Live, data: bytes, limits: Limits) -> Query:
     live : Live
     data : bytes
         The whole file. Kept nowhere.
-    limits : Limits
+    decoding : Decoding
 
     Returns
     -------
@@ -108,17 +108,20 @@ def query_of_bytes(live: Live, data: bytes, limits: Limits) -> Query:
     ------
     PictureError
         If it is no picture that can be read.
+    Overloaded
+        If there is no room or time to decode it.
     """
     catalogue = live.snapshot.catalogue
     row = catalogue.row_of_sha256(hashlib.sha256(data).hexdigest())
     if row is not None:
         return query_of_row(live, row)
-    picture = decode(data, limits)
-    pixels = to_pixels(picture)
-    row = catalogue.row_of_pixels(pixel_digest(pixels))
+    picture = decoding.decode(data)
+    row = catalogue.row_of_pixels(pixel_digest(picture.pixels))
     if row is not None:
         return query_of_row(live, row)
-    return Query("encoded", live.encoder.encode(pixels[np.newaxis])[0], picture=picture)
+    deadline.check()
+    vector = live.encoder.encode(picture.pixels[np.newaxis])[0]
+    return Query("encoded", vector, picture=picture)
 
 
 def query_of_id(live: Live, image_id: str) -> Query:
@@ -173,7 +176,10 @@ def search(live: Live, query: Query, options: Options) -> Answer:
     ------
     InvalidRequest
         If the filter asks for a key that there is not.
+    Overloaded
+        If the request has used its time.
     """
+    deadline.check()
     started = time.perf_counter()
     rows = None if options.filter is None else rows_passing(live, options.filter)
     ranking = rank(live.snapshot, query.vector, query.row, options, rows)

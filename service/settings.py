@@ -108,7 +108,36 @@ class Settings:
     workers: int = _setting(
         _workers, _number(int, 1), "processes", "Worker processes.", "one a core, at most 4"
     )
-    threads: int = _setting(4, _number(int, 1), "threads", "Requests at a time in each worker.")
+    threads: int = _setting(
+        4, _number(int, 1), "threads", "Requests that are worked on at a time in each worker."
+    )
+    queue: int = _setting(
+        8,
+        _number(int, 0),
+        "requests",
+        "Requests that may wait for their turn in each worker; more are answered 503 at once.",
+    )
+    wait_s: float = _setting(
+        2.0,
+        _number(float, 0),
+        "seconds",
+        "Longest wait for a turn, and for room to decode a picture; after it 503.",
+    )
+    request_s: float = _setting(
+        30.0,
+        _number(float, 0.1),
+        "seconds",
+        "Time that a request may take once it has arrived; the next step after it is a 503.",
+    )
+    decodes: int = _setting(
+        2, _number(int, 1), "pictures", "Uploads that are decoded at a time in each worker."
+    )
+    decode_pixels: int = _setting(
+        50_000_000,
+        _number(int, 1),
+        "pixels",
+        "Pixels of all uploads that are decoded at a time in each worker; a larger one goes alone.",
+    )
     encoder_threads: int = _setting(
         1, _number(int, 1), "threads", "Threads that encode one picture."
     )

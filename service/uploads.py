@@ -6,11 +6,12 @@ import io
 from typing import IO, Any
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from service.errors import InvalidRequest, MalformedBody
+from service.errors import InvalidRequest, MalformedBody, TooSlow
 
 MAX_FIELD_BYTES = 1 << 20  # text fields of one form; the hidden picture of a page needs 0.3 MB
 MAX_FIELDS = 20
@@ -39,6 +40,27 @@ class InMemoryRequest(Request):
         Werkzeug's own way is a temporary file from 500 kB on.
         """
         return io.BytesIO()
+
+
+def receive(request: Request) -> None:
+    """Read the whole body now; `files`, `form` and `get_data` then find it in memory.
+
+    Raises
+    ------
+    RequestEntityTooLarge, MalformedBody
+        If it is too large or no form although it says so.
+    TooSlow
+        If it ends before its end: the client has gone, or was too slow and has been cut off.
+    """
+    try:
+        if request.mimetype == "multipart/form-data":
+            _ = request.files
+        else:
+            request.get_data()
+    except ClientDisconnected as error:
+        raise TooSlow("the body did not come whole, or not in time: send it again") from error
+    except ParseException as error:  # of a body in chunks
+        raise MalformedBody("the chunks of the body cannot be read") from error
 
 
 def whole_body(request: Request) -> bytes:

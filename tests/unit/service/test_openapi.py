@@ -64,7 +64,7 @@ def test_fields_of_an_address_are_never_null(path):
         (f"{API}/collection", "get", {"200", "401", "503"}),
         (f"{API}/images", "get", {"200", "401", "422", "503"}),
         (f"{API}/images/{{image_id}}/file", "get", {"200", "401", "404", "416", "503"}),
-        (f"{API}/search", "post", {"200", "400", "401", "404", "413", "415", "422", "503"}),
+        (f"{API}/search", "post", {"200", "400", "401", "404", "408", "413", "415", "422", "503"}),
     ],
 )
 def test_statuses_of_a_route(path, method, statuses):

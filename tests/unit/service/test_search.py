@@ -11,6 +11,7 @@ from index.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from models.preprocess import Limits
 from service import ranking, search
+from service.decoding import Decoding
 from service.errors import InvalidRequest
 from service.schemas import Condition, Filter, Match, Options
 from service.snapshots import Live
@@ -99,7 +100,7 @@ def test_id_of_black_finds_itself_then_what_is_least_coloured(colours):
 
 def test_new_picture_is_encoded(colours):
     """A dark red picture nobody has seen is encoded, and is most like red."""
-    query = search.query_of_bytes(colours, picture_bytes((200, 0, 0)), Limits())
+    query = search.query_of_bytes(colours, picture_bytes((200, 0, 0)), Decoding(Limits()))
     answer = search.search(colours, query, Options(limit=2))
     assert query.mode == "encoded"
     assert [hit.image.row for hit in answer.hits] == [1, 3]
@@ -302,7 +303,7 @@ def test_decoded_picture_comes_with_an_encoded_query(colours):
     """The pages can show what was uploaded without decoding it again."""
     buffer = io.BytesIO()
     Image.new("RGB", (60, 20), "navy").save(buffer, "PNG")
-    query = search.query_of_bytes(colours, buffer.getvalue(), Limits())
+    query = search.query_of_bytes(colours, buffer.getvalue(), Decoding(Limits()))
     assert query.picture is not None
     assert query.picture.size == (60, 20)
 
