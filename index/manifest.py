@@ -12,6 +12,7 @@ from index.errors import CorruptSnapshot, NewerSchema
 
 FILE = "manifest.json"
 SCHEMA_VERSION = 1
+DIGEST_DIGITS = 8
 _CHUNK_BYTES = 1 << 20
 
 
@@ -68,8 +69,8 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def digest(self) -> str:
-        """Return 8 hex digits that any change of the manifest changes; a snapshot's id ends so."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
+        """Return the first hex digits of the SHA-256 of `to_json`; a snapshot's id ends so."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:DIGEST_DIGITS]
 
     def to_json(self) -> str:
         """Return the manifest as JSON with sorted keys, the same text for equal manifests."""

@@ -13,6 +13,7 @@ tell; a killed process holds none. docs/snapshot-format.md describes every file.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import os
 import secrets
@@ -29,7 +30,7 @@ from index import catalogue, manifest, thumbnails
 from index.catalogue import Catalogue
 from index.clusters import Clusters
 from index.durable import replace_text, sync_file, sync_folder
-from index.errors import CorruptSnapshot, DataFolderBusy, NoSnapshot
+from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NoSnapshot
 from index.faiss_store import FaissStore
 from index.manifest import FileEntry, Manifest
 from index.store import VectorStore
@@ -39,6 +40,7 @@ from index.topk import TopKTable
 VECTORS_FILE = "vectors.faiss"
 CLUSTERS_FILE = "clusters.json"
 KEPT = 3  # snapshots that stay after a publication, the new one counted
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # what file systems without locks say
 _SMALL_BYTES = 1 << 20  # files up to this size are checksummed at every opening
 
 open_snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
@@ -153,7 +155,9 @@ class Snapshot:
         return None if path is None else load(path)
 
     def _check_quickly(self) -> None:
-        if not self.id.startswith(".new-") and not self.id.endswith(self.manifest.digest()):
+        # Of the file's bytes, not of the fields as read: a later version may know more fields.
+        digest = FileEntry.of(self.folder / manifest.FILE).sha256[: manifest.DIGEST_DIGITS]
+        if not self.id.startswith(".new-") and not self.id.endswith(digest):
             raise CorruptSnapshot(f"{manifest.FILE} of snapshot {self.id} has been changed")
         for name, entry in self.manifest.files.items():
             path = self.folder / name
@@ -185,7 +189,13 @@ def _shared_lock(path: Path) -> int:
         if not path.parent.is_dir():
             raise NoSnapshot(f"there is no snapshot {path.parent.name}") from error
         raise CorruptSnapshot(f"{path.name} is missing from {path.parent.name}") from error
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            os.close(descriptor)
+            raise
+        # A file system without locks: `_is_open` cannot tell there either, so nothing is pruned.
     return descriptor
 
 
@@ -296,7 +306,9 @@ class DataFolder:
         DataFolderBusy
             If another process holds it; the message names its process id.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            self.root.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.root.parent)
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             self._lock_or_say_who(descriptor)
@@ -335,8 +347,7 @@ class DataFolder:
         shutil.rmtree(gone)
         return True
 
-    @staticmethod
-    def _lock_or_say_who(descriptor: int) -> None:
+    def _lock_or_say_who(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -344,6 +355,13 @@ class DataFolder:
             raise DataFolderBusy(
                 f"another indexer (process {holder or 'unknown'}) is at work in this data folder: "
                 "wait until it has ended, or stop it"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise CannotWrite(
+                f"the data folder {self.root} lies on a file system that cannot lock files: put it "
+                "on a local disk with --data DIR"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -355,14 +373,18 @@ class DataFolder:
 
 
 def _is_open(path: Path) -> bool:
-    """Say whether some process holds a shared flock on a manifest."""
+    """Say whether some process holds a shared flock on a manifest, or may hold one."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDWR)  # NFS locks exclusively only what may be written
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
         return True
     finally:
         os.close(descriptor)

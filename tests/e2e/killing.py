@@ -35,7 +35,7 @@ class Steps:
         self._data, self._last = os.fspath(data.resolve()), last
 
     def watch(self) -> None:
-        """Begin. Source: https://docs.python.org/3/library/audit_events.html"""
+        """Begin, by an audit hook (https://docs.python.org/3/library/audit_events.html)."""
         sys.addaudithook(self._heard)
         fsync = os.fsync
 

@@ -1,15 +1,19 @@
 """Snapshots are published whole or not at all, and damage is found and named."""
 
+import errno
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index.errors import CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
+from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
 from index.faiss_store import FaissStore
 from index.snapshot import DataFolder, Snapshot
 from tests.fakes import publish_vectors
@@ -203,3 +207,63 @@ def test_a_closed_snapshot_gives_its_lock_back(data, unit_vectors):
     snapshot.close()
 
     assert data.prune(keep=1) == [ids[0]]
+
+
+def test_a_manifest_of_fewer_fields_is_still_known(data, unit_vectors):
+    """What a later version adds to the manifest does not make the old ones unknown."""
+    folder = data.snapshots / publish_vectors(data, unit_vectors(3))
+    fields = json.loads((folder / "manifest.json").read_text())
+    del fields["versions"]
+    text = json.dumps(fields)
+    (folder / "manifest.json").write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    renamed = folder.rename(data.snapshots / f"20200101T000000000000Z-{digest}")
+    data.set_current(renamed.name)
+
+    with data.open_current() as snapshot:
+        assert (len(snapshot), snapshot.manifest.versions) == (3, {})
+
+
+def test_everything_is_on_the_disk_before_its_name_is(data, unit_vectors, monkeypatch):
+    """Files, then their folder, then the rename, then the list of snapshots; CURRENT alike."""
+    done = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def noted(call, what):
+        return lambda *arguments: (done.append(what(*arguments)), call(*arguments))[1]
+
+    monkeypatch.setattr(os, "fsync", noted(fsync, lambda descriptor: os.fstat(descriptor).st_ino))
+    monkeypatch.setattr(os, "rename", noted(rename, lambda _, new: Path(new).name))
+    monkeypatch.setattr(os, "replace", noted(replace, lambda _, new: Path(new).name))
+
+    snapshot_id = publish_vectors(data, unit_vectors(3))
+
+    folder = data.snapshots / snapshot_id
+    at = done.index(snapshot_id)
+    assert {path.stat().st_ino for path in folder.iterdir()} <= set(done[:at])
+    assert done[at - 1] == folder.stat().st_ino
+    assert done[at + 1 :] == [
+        data.snapshots.stat().st_ino,
+        (data.root / "CURRENT").stat().st_ino,
+        "CURRENT",
+        data.root.stat().st_ino,
+    ]
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_one_may_read_but_nothing_is_written_or_pruned(
+    data, unit_vectors, monkeypatch, code
+):
+    """On a file system that cannot lock, nobody can tell who reads, so nothing is taken away."""
+    ids = [publish_vectors(data, unit_vectors(3, seed=seed)) for seed in range(2)]
+
+    def refuse(descriptor, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with data.open_current() as snapshot:
+        assert len(snapshot) == 3
+    assert data.prune(keep=1) == []
+    assert data.ids() == ids
+    with pytest.raises(CannotWrite, match="cannot lock files: put it on a local disk"):
+        data.locked().__enter__()
