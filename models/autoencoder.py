@@ -24,6 +24,7 @@ with quiet_stderr():
     from keras import layers
 
 L2_STRENGTH = 1e-6
+SOFTNESS = 0.01
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,52 @@ class Window(layers.Layer):
         return {**super().get_config(), "width": self.width, "undoes": self.undoes}
 
 
+@_registered
+class Resize(layers.Layer):
+    """Resize grids (b, h, w, c) to (b, side, side, c), bilinear.
+
+    Keras' own `Resizing` takes itself for part of training unless told otherwise, and what comes
+    after it in a call as well: batch normalisation would then learn from what it is shown.
+    """
+
+    def __init__(self, side: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.side = side
+
+    def call(self, grid: Any) -> Any:
+        """Resize."""
+        return tf.image.resize(grid, (self.side, self.side))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes this layer again."""
+        return {**super().get_config(), "side": self.side}
+
+
+@_registered
+class SignedRoot(layers.Layer):
+    """Take square roots that keep their sign, so that a few great numbers do not outshout the rest.
+
+    x / sqrt(|x| + `SOFTNESS`), which unlike the root itself has a slope at 0.
+
+    Source: Perronnin, Sanchez and Mensink, "Improving the Fisher kernel for large-scale image
+    classification", ECCV 2010.
+    """
+
+    def call(self, x: Any) -> Any:
+        """Take roots."""
+        return x / keras.ops.sqrt(keras.ops.abs(x) + SOFTNESS)
+
+
+@_registered
+class SignedSquare(layers.Layer):
+    """Undo `SignedRoot`."""
+
+    def call(self, root: Any) -> Any:
+        """Square: |x|² = root² (|x| + SOFTNESS), solved for |x|."""
+        size = keras.ops.abs(root)
+        return root * (size + keras.ops.sqrt(root**2 + 4 * SOFTNESS)) / 2
+
+
 def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]:
     """Return weights (height, width, 1) that fall from the middle, of mean square 1."""
     down, across = (
@@ -292,9 +339,13 @@ def set_centre(autoencoder: keras.Model, mean: Any) -> None:
 
 
 def _deep_encoder(recipe: Recipe) -> keras.Model:
+    side = recipe.encoding_px // recipe.cell_px
     pictures = keras.Input((recipe.encoding_px, recipe.encoding_px, 3), name="pictures")
-    grid, _ = build_trunk(recipe, side_px=recipe.encoding_px)(pictures)  # (b, 8, 8, 64)
-    weighted = Window(recipe.window, name="window")(grid)  # (b, 8, 8, 64)
+    large = Resize(recipe.seen_px, name="large")(pictures)
+    grid, _ = build_trunk(recipe, side_px=recipe.seen_px)(large)  # (b, 10, 10, 64)
+    grid = Resize(side, name="grid")(grid)  # (b, 8, 8, 64)
+    roots = SignedRoot(name="root")(grid)  # (b, 8, 8, 64)
+    weighted = Window(recipe.window, name="window")(roots)  # (b, 8, 8, 64)
     folded = Fold(recipe.antisymmetric_weight, name="fold")(weighted)  # (b, 8, 8, 64)
     return keras.Model(pictures, Centre(name="centre")(folded), name="encoder")
 
@@ -303,7 +354,8 @@ def _deep_decoder(recipe: Recipe, grid_shape: tuple[int, int, int]) -> keras.Mod
     encoding = keras.Input(grid_shape, name="encoding")
     folded = Centre(sign=1, name="centre")(encoding)  # (b, 8, 8, 64)
     weighted = Unfold(recipe.antisymmetric_weight, name="unfold")(folded)  # (b, 8, 8, 64)
-    grid = Window(recipe.window, undoes=True, name="window")(weighted)  # (b, 8, 8, 64)
+    roots = Window(recipe.window, undoes=True, name="window")(weighted)  # (b, 8, 8, 64)
+    grid = SignedSquare(name="square")(roots)  # (b, 8, 8, 64)
     equal = EqualLength(name="equal_length")(grid)  # (b, 8, 8, 64)
     painted = build_painter(recipe, side=grid_shape[0])(equal)  # (b, 128, 128, 3)
     double = layers.UpSampling2D(2, interpolation="bilinear", name="double")

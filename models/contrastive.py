@@ -279,7 +279,7 @@ class ContrastiveLearner(Learner):
         self._bank.scatter_update(tf.IndexedSlices(rows, new))
 
     def _encode(self, pictures: Any) -> Any:
-        encodings = self.autoencoder.get_layer("encoder")(pictures)  # (b, 8, 8, 64)
+        encodings = self.autoencoder.get_layer("encoder")(pictures, training=False)  # (b, 8, 8, 64)
         return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, 4096)
 
     def _hand_over(self) -> None:

@@ -24,6 +24,10 @@ class Recipe:
         Layers between the pooled features and what is contrasted; for training only.
     encoding_px : int
         Side of the whole pictures that are encoded.
+    zoom : float
+        How much they are enlarged before, so that things appear as large as in the views, which
+        show pieces (Touvron et al., "Fixing the train-test resolution discrepancy",
+        NeurIPS 2019).
     window : float
         What is in the middle counts most: standard deviation of the bell curve that cells are
         weighted by in use, as a share of the side. Views are random pieces and not weighted.
@@ -85,12 +89,13 @@ class Recipe:
     antisymmetric_weight: float = 0.3
     head: tuple[int, int] = (256, 128)
     encoding_px: int = 128
-    window: float = 0.35
+    zoom: float = 1.25
+    window: float = 0.5
 
     n_small: int = 4
     large_px: int = 96
     small_px: int = 48
-    large_area: tuple[float, float] = (0.2, 1.0)
+    large_area: tuple[float, float] = (0.35, 1.0)
     small_area: tuple[float, float] = (0.06, 0.3)
     log_aspect: float = 0.28
     light: float = 0.6
@@ -124,6 +129,11 @@ class Recipe:
     finishing_images: int = 512
     centre_images: int = 2048
     centre_shrink: float = 32.0
+
+    @property
+    def seen_px(self) -> int:
+        """Return the side of the enlarged whole pictures."""
+        return round(self.zoom * self.encoding_px)
 
     @property
     def cell_px(self) -> int:

@@ -15,6 +15,9 @@ from models.autoencoder import (
     Centre,
     EqualLength,
     Fold,
+    Resize,
+    SignedRoot,
+    SignedSquare,
     Unfold,
     Window,
     bell_curve,
@@ -124,6 +127,34 @@ def test_window_by_hand() -> None:
     assert weights[0, 0] / weights[1, 1] == pytest.approx(0.3679**2, abs=1e-4)
     assert (weights**2).mean() == pytest.approx(1)
     np.testing.assert_allclose(Window(0.3, undoes=True)(Window(0.3)(grids())), grids(), atol=1e-5)
+
+
+def test_signed_root_by_hand_and_undone() -> None:
+    """0.03 / sqrt(0.04) = 0.15, signs are kept, 0 stays 0, and squaring undoes it."""
+    x = np.array([-99.99, -0.03, 0.0, 0.03, 0.99], np.float32)
+    roots = np.asarray(SignedRoot()(x))
+    np.testing.assert_allclose(roots, [-9.999, -0.15, 0, 0.15, 0.99], rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(SignedSquare()(roots)), x, rtol=1e-5)
+
+
+def test_resize_by_hand() -> None:
+    """Two cells of 0 and 4 become four of 0, 1, 3 and 4; and a mirror image stays one."""
+    row = np.array([0, 4], np.float32).reshape(1, 1, 2, 1).repeat(2, 1)
+    larger = np.asarray(Resize(4)(row))[0, :, :, 0]
+    np.testing.assert_allclose(larger, [[0, 1, 3, 4]] * 4)
+    np.testing.assert_allclose(np.asarray(Resize(4)(row[:, :, ::-1]))[0, :, :, 0], larger[:, ::-1])
+
+
+def test_encoding_teaches_the_network_nothing() -> None:
+    """Batch normalisation keeps what it learnt in training, whatever is encoded."""
+    learner = ContrastiveLearner(SMALL, 40, None, 0, False)
+    trunk = learner.autoencoder.get_layer("encoder").get_layer("trunk")
+    learner.encode(np.ones((8, 64, 64, 3), np.float32))
+    before = [value.numpy() for value in trunk.variables]
+    learner._encode_graph(np.ones((8, 64, 64, 3), np.float32))
+    learner.autoencoder.get_layer("encoder")(np.ones((8, 64, 64, 3), np.float32))
+    for value, old in zip(trunk.variables, before, strict=True):
+        np.testing.assert_array_equal(value.numpy(), old)
 
 
 def test_deep_has_the_shapes() -> None:
