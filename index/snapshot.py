@@ -250,9 +250,14 @@ class SnapshotDraft:
     def _rename(self, sealed: Manifest) -> str:
         moment = datetime.fromisoformat(sealed.created).strftime("%Y%m%dT%H%M%S%fZ")
         snapshot_id = f"{moment}-{sealed.digest()}"
-        self.folder.rename(self._data.snapshots / snapshot_id)
-        sync_folder(self._data.snapshots)
-        self._data.set_current(snapshot_id)
+        named = self.folder.rename(self._data.snapshots / snapshot_id)
+        try:
+            sync_folder(self._data.snapshots)
+            self._data.set_current(snapshot_id)
+        except OSError:  # a full disk, say; what nobody will read is taken away again
+            if self._data.current_id() != snapshot_id:
+                shutil.rmtree(named, ignore_errors=True)
+            raise
         return snapshot_id
 
 
@@ -305,11 +310,10 @@ class DataFolder:
         ------
         DataFolderBusy
             If another process holds it; the message names its process id.
+        CannotWrite
+            If nobody can, or this user may not write here.
         """
-        if not self.root.is_dir():
-            self.root.mkdir(parents=True, exist_ok=True)
-            sync_folder(self.root.parent)
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = self._open_lock()
         try:
             self._lock_or_say_who(descriptor)
             self._clear_leftovers()
@@ -346,6 +350,20 @@ class DataFolder:
         folder.rename(gone)
         shutil.rmtree(gone)
         return True
+
+    def _open_lock(self) -> int:
+        try:
+            if not self.root.is_dir():
+                self.root.mkdir(parents=True)
+                sync_folder(self.root.parent)
+            if not os.access(self.root, os.W_OK):  # or it would be noticed at the very end
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CannotWrite(
+                f"the data folder {self.root} cannot be written to ({error.strerror}): give "
+                "yourself the right to, or name another folder with --data DIR"
+            ) from error
 
     def _lock_or_say_who(self, descriptor: int) -> None:
         try:

@@ -585,6 +585,9 @@ def list_snapshots(data: Path, as_json: bool) -> None:
         return
     for one in found:
         mark = "*" if one["current"] else " "
+        if "problem" in one:
+            click.echo(f"{mark} {one['id']}  {one['problem']}")
+            continue
         size = f"{one['size_bytes'] / 1e6:,.0f} MB"
         click.echo(f"{mark} {one['id']}  {one['n_images']:>9,} pictures  {size:>12}")
 
@@ -597,7 +600,7 @@ def rollback(snapshot_id: str, data: Path) -> None:
     folder = DataFolder(data)
     with folder.locked():
         with folder.open(snapshot_id) as snapshot:
-            snapshot.check_files()
+            pipeline.check_sound(snapshot)
         folder.set_current(snapshot_id)
     click.echo(f"{snapshot_id} is live")
 

@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from index.durable import sync_file, sync_folder
+from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
 from index.snapshot import DataFolder, Snapshot
 from indexer.collecting import Collected
 from indexer.options import BuildOptions
 from indexer.stages import Stages
 from models.encoder import Encoder
-from models.errors import ModelsError
+from models.errors import ModelMismatch, ModelsError
 
 ENCODER_FILES = (
     "encoder.tflite",
@@ -31,19 +32,23 @@ def find_or_train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
     """Return the folder of the encoder: the collection's own, or a newly trained one."""
-    own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root)
+    own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root, stages)
     if own is not None:
         stages.say("keeping the collection's encoder (train anew with --retrain)")
         return own
     return train_encoder(data, options, collected, stages)
 
 
-def _encoder_of_live_snapshot(data: DataFolder, root: Path) -> Path | None:
-    if data.current_id() is None:
+def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> Path | None:
+    try:
+        with data.open_current() as live:
+            known = live.image_root == root and live.file("encoder.tflite") is not None
+            return live.folder if known else None
+    except NoSnapshot:
         return None
-    with data.open_current() as live:
-        known = live.image_root == root and live.file("encoder.tflite") is not None
-        return live.folder if known else None
+    except (CorruptSnapshot, NewerSchema) as error:  # which is what a build is to mend
+        stages.say(f"the encoder of before is not taken over: {error}")
+        return None
 
 
 def train_encoder(
@@ -104,6 +109,17 @@ def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
             f"snapshot {snapshot.id} was made with encoder {snapshot.manifest.encoder}, "
             f"but holds {encoder.fingerprint}"
         )
+
+
+def check_encoder_of(snapshot: Snapshot) -> None:
+    """Refuse to carry over a snapshot whose encoder is not the one that made its vectors.
+
+    Raises
+    ------
+    ModelMismatch
+    """
+    for finding in encoder_findings(snapshot):
+        raise ModelMismatch(f"{finding}: go back with `snapshots rollback`, or build again")
 
 
 def copy_encoder(source: Path, folder: Path) -> None:

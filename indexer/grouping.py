@@ -15,12 +15,12 @@ from index.snapshot import CLUSTERS_FILE, Snapshot
 from index.store import VectorStore
 from indexer.clustering import Grouping, group_images
 from indexer.dissimilarity import assign
+from indexer.drift import is_much
 from indexer.group_sheets import group_sheet, plot_elbow
 from indexer.stages import Stages
 
 ELBOW_PLOT = "elbow.png"
 GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT)
-_REGROUP_SHARE = 0.1  # of the pictures; beyond it old medoids stand for too little
 
 
 def group(
@@ -39,12 +39,17 @@ def group(
 
 
 def carry_groups(
-    live: Snapshot, store: VectorStore, old_rows: NDArray[np.int64], folder: Path, stages: Stages
+    live: Snapshot,
+    store: VectorStore,
+    old_rows: NDArray[np.int64],
+    n_changed: int,
+    folder: Path,
+    stages: Stages,
 ) -> bool:
     """Give each picture of a changed collection the nearest of the medoids that there were.
 
-    Where a medoid is gone, or over a tenth of the pictures changed, the groups are made anew, as
-    they were made before. A collection without groups stays without.
+    Where a medoid is gone, or over a tenth of the pictures changed since the groups were made, they
+    are made anew, as they were made before. A collection without groups stays without.
 
     Returns
     -------
@@ -57,9 +62,7 @@ def carry_groups(
     new_of_old = np.full(old.n_images, -1)
     new_of_old[old_rows[old_rows >= 0]] = np.flatnonzero(old_rows >= 0)
     medoids = new_of_old[old.medoids]
-    n_kept = int((old_rows >= 0).sum())
-    n_changed = len(store) - n_kept + old.n_images - n_kept
-    if (medoids < 0).any() or n_changed > _REGROUP_SHARE * len(store):
+    if (medoids < 0).any() or is_much(n_changed, len(store)):
         group(store, folder, _as_before(live, len(store)), stages)
         return False
     found = assign(store, medoids, stages.progress)

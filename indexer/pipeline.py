@@ -19,6 +19,7 @@ import numpy as np
 
 from index.catalogue import readable_path
 from index.clusters import Clusters
+from index.errors import CorruptSnapshot, NewerSchema
 from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
 from index.manifest import Manifest
@@ -36,7 +37,8 @@ from indexer.describing import (
     descriptions_for,
     setting_of,
 )
-from indexer.encoders import copy_encoder, find_or_train_encoder, train_encoder
+from indexer.drift import Drift
+from indexer.encoders import check_encoder_of, copy_encoder, find_or_train_encoder, train_encoder
 from indexer.encoding import encode_collection
 from indexer.errors import NoGroups
 from indexer.evaluation import labels_of
@@ -275,6 +277,12 @@ def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
         return _update(data, live, folder, options, stages, removed_rows=rows)
 
 
+def check_sound(snapshot: Snapshot) -> None:
+    """Refuse what may not be carried over or made live: CorruptSnapshot, ModelMismatch."""
+    snapshot.check_files()
+    check_encoder_of(snapshot)
+
+
 def _update(
     data: DataFolder,
     live: Snapshot,
@@ -285,7 +293,7 @@ def _update(
     removed_rows: Collection[int] = (),
 ) -> Reindexed:
     """Publish a changed collection, if it has changed."""
-    live.check_files()  # what is carried over must not be damaged
+    check_sound(live)
     n_files = len(folder.files)
     check_disk(data, n_files, options.cache_bytes)
     source = PixelSource(folder.root, data.root, n_files, options.cache_bytes)
@@ -333,14 +341,15 @@ def cluster(
         Folder for a picture sheet of each group.
     """
     with data.locked(), data.open_current() as live, data.draft() as draft:
-        live.check_files()  # what is carried over must not be damaged
+        check_sound(live)
         classes = None if labels is None else _classes(live, *labels)
         with stages.stage("groups"):
             clusters = group(live.store, draft.folder, how, stages, classes)
         if sheets is not None:
             write_sheets(live, clusters, sheets, stages)
         draft.link_from(live, set(live.manifest.files) - set(GROUP_FILES))
-        settings = live.manifest.settings | {"groups": asdict(how)}
+        drift = replace(Drift.of(live), groups=0)
+        settings = live.manifest.settings | {"groups": asdict(how)} | drift.as_setting()
         now = datetime.now(UTC).isoformat()
         draft.publish(replace(live.manifest, created=now, settings=settings))
         data.prune()
@@ -382,18 +391,28 @@ def partition(
 
 
 def describe_snapshots(data: DataFolder) -> list[dict[str, Any]]:
-    """Return id, created, n_images, size_bytes and current of every snapshot, oldest first."""
+    """Return id, created, n_images, size_bytes and current of every snapshot, oldest first.
+
+    One that cannot be read has a `problem` instead of created and n_images, which are None, and
+    its size is that of the files that there are.
+    """
     live = data.current_id()
-    described = []
-    for snapshot_id in data.ids():
-        manifest = Manifest.load(data.snapshots / snapshot_id / MANIFEST_FILE)
-        described.append(
-            {
-                "id": snapshot_id,
-                "created": manifest.created,
-                "n_images": manifest.n_images,
-                "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
-                "current": snapshot_id == live,
-            }
-        )
-    return described
+    return [
+        {"id": snapshot_id}
+        | _facts_of(data.snapshots / snapshot_id)
+        | {"current": snapshot_id == live}
+        for snapshot_id in data.ids()
+    ]
+
+
+def _facts_of(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = Manifest.load(folder / MANIFEST_FILE)
+    except (CorruptSnapshot, NewerSchema) as error:
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        return {"created": None, "n_images": None, "size_bytes": size, "problem": str(error)}
+    return {
+        "created": manifest.created,
+        "n_images": manifest.n_images,
+        "size_bytes": sum(entry.size_bytes for entry in manifest.files.values()),
+    }

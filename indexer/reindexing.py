@@ -18,8 +18,10 @@ from index.store import VectorStore
 from index.thumbnails import FILE as THUMBNAILS_FILE
 from index.thumbnails import write_thumbnails
 from indexer.changes import Changes, Found
+from indexer.checking import check_build
 from indexer.collecting import Collected, make_record
 from indexer.describing import Descriptions, describe, described_anew, say_coverage
+from indexer.drift import Drift, is_much
 from indexer.encoders import ENCODER_FILES
 from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
@@ -58,7 +60,9 @@ class Merge:
 
     def collect(self, pictures: Iterable[Found], draft: SnapshotDraft) -> None:
         """Take all pictures; write their thumbnails on the way."""
-        write_thumbnails(draft.folder / THUMBNAILS_FILE, map(self._take, pictures))
+        taken = map(self._take, pictures)
+        known = ((image_id, jpeg) for image_id, jpeg in taken if jpeg is not None)
+        write_thumbnails(draft.folder / THUMBNAILS_FILE, known)
 
     def describe(self, descriptions: Descriptions | None, changes: Changes, stages: Stages) -> None:
         """Say of each picture what a file says, or else what was said before; note what differs."""
@@ -87,7 +91,7 @@ class Merge:
         once[first] = rows[first]
         return once
 
-    def _take(self, found: Found) -> tuple[str, bytes]:
+    def _take(self, found: Found) -> tuple[str, bytes | None]:
         row, source = len(self.collected.records), self.collected.source
         if found.scanned is None and found.old is not None:
             image_id = next_image_id(found.old.sha256, self._copies)
@@ -106,10 +110,9 @@ class Merge:
         self.collected.records.append(record)
         return record.id, thumbnail
 
-    def _old_thumbnail(self, record: ImageRecord) -> bytes:
+    def _old_thumbnail(self, record: ImageRecord) -> bytes | None:
         thumbnails = self._live.thumbnails
-        jpeg = None if thumbnails is None else thumbnails.jpeg(record.id)
-        return jpeg or b""
+        return None if thumbnails is None else thumbnails.jpeg(record.id)
 
     def _drop_lost(self) -> None:
         lost = self.collected.source.lost
@@ -156,6 +159,31 @@ def warn_if_unfit(live: Snapshot, merge: Merge, store: VectorStore, stages: Stag
         stages.say(f"Warning: {warning}")
 
 
+def check_anew(
+    live: Snapshot,
+    merge: Merge,
+    store: VectorStore,
+    encoder: Encoder,
+    drift: Drift,
+    draft: SnapshotDraft,
+    stages: Stages,
+) -> bool:
+    """Check the encoder on the changed collection, if so much changed that old figures are stale.
+
+    Returns
+    -------
+    is_checked : bool
+        quality.json is new, or left out of a collection that has become too small for it.
+    """
+    if not is_much(drift.quality, len(store)):
+        return False
+    seed = live.manifest.settings["seed"]
+    check = check_build(store, encoder, merge.collected, draft.folder, seed, stages)
+    if check is not None:
+        stages.say(f"check: {check.recall.sentence()}")
+    return True
+
+
 def publish_records(
     live: Snapshot,
     collected: Collected,
@@ -188,14 +216,20 @@ def publish_merge(
         k = live.manifest.settings["top_k"]
         table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
         table.save(draft.folder)
+    drift = Drift.after(live, merge.table_rows())
     with stages.stage("groups"):
-        is_carried = carry_groups(live, store, merge.table_rows(), draft.folder, stages)
+        is_carried = carry_groups(
+            live, store, merge.table_rows(), drift.groups, draft.folder, stages
+        )
     with stages.stage("check"):
         warn_if_unfit(live, merge, store, stages)
+        is_checked = check_anew(live, merge, store, encoder, drift, draft, stages)
+    drift = Drift(drift.groups if is_carried else 0, 0 if is_checked else drift.quality)
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
-        plots = [ELBOW_PLOT] if is_carried else []
-        draft.link_from(live, [*ENCODER_FILES, QUALITY_FILE, FIT_FILE, *plots])
+        kept = [ELBOW_PLOT] if is_carried else []
+        kept += [] if is_checked else [QUALITY_FILE]
+        draft.link_from(live, [*ENCODER_FILES, FIT_FILE, *kept])
         return draft.publish(
             replace(
                 live.manifest,
@@ -203,7 +237,7 @@ def publish_merge(
                 n_images=len(merge.collected.records),
                 top_k=table.k,
                 image_root=str(merge.collected.root),
-                settings=settings,
+                settings=settings | drift.as_setting(),
                 versions=library_versions(),
             )
         )

@@ -37,6 +37,7 @@ class Case:
     """A folder of pictures, its data folder, and the command to be killed."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
         self.images, self.data, self.spare = folder / "images", folder / "data", folder / "spare"
         self.data.mkdir()
         write_pictures(self.images, 10)
@@ -188,7 +189,7 @@ def test_a_killed_run_leaves_something_whole(case):
 def test_a_run_killed_at_any_moment_leaves_something_whole(case):
     """Every fsync, rename, link, mkdir, removal and opening for writing, and many random times."""
     points = kill_everywhere(case, n_moments=LONG_MOMENTS)
-    print(case.command[0], points.total(), dict(points))
+    print(case.name, points.total(), dict(points))
     assert points.total() >= 85
     assert min(points[kind] for kind in ("fsync", "rename", "mkdir", "open")) >= 2
 

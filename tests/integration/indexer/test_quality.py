@@ -248,3 +248,34 @@ def test_reindexing_and_clustering_carry_the_check_over(built):
     with data.open_current() as snapshot:
         assert len(snapshot) == N + 1
         assert snapshot.file("quality.json").stat().st_ino == before
+
+
+def test_many_new_pictures_bring_a_new_check(built, tmp_path, capsys):
+    """Over a tenth has changed: the figures are those of the collection as it is now."""
+    images, root = tmp_path / "images", tmp_path / "data"
+    shutil.copytree(built[0], images)
+    shutil.copytree(built[1], root)
+    write_pictures(images / "four", 12)
+    capsys.readouterr()
+
+    assert run("reindex", images, "--data", root) == 0
+
+    assert "check: " in capsys.readouterr().err
+    with DataFolder(root).open_current() as snapshot:
+        quality = json.loads(snapshot.file("quality.json").read_bytes())
+        assert quality["n_images"] == len(snapshot) > N + 11
+
+
+def test_a_collection_that_has_shrunk_loses_its_check(built, tmp_path):
+    """Figures of pictures that are gone are not shown; of so few none can be had."""
+    images, root = tmp_path / "images", tmp_path / "data"
+    shutil.copytree(built[0], images)
+    shutil.copytree(built[1], root)
+    for path in sorted(images.rglob("*.png"))[5:]:
+        path.unlink()
+
+    assert run("reindex", images, "--yes", "--data", root) == 0
+
+    with DataFolder(root).open_current() as snapshot:
+        assert len(snapshot) == 5
+        assert snapshot.file("quality.json") is None

@@ -188,6 +188,30 @@ def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
     assert medoids()[1] != before[1]
 
 
+def test_many_small_changes_add_up(encoder, tmp_path):
+    """Three of forty keep the groups; three more make over a tenth, and new groups; and so on."""
+    images, data = tmp_path / "images", tmp_path / "data"
+    write_pictures(images, 40)
+    build(images, data, encoder)
+
+    def after(n_new, first):
+        for seed in range(first, first + n_new):
+            noise_picture(seed).save(images / f"more {seed}.png")
+        assert run("reindex", "--data", data) == 0
+        with DataFolder(data).open_current() as snapshot:
+            return snapshot.clusters.seconds, snapshot.manifest.settings["changed_since"]
+
+    made, since = after(3, 600)
+    assert since == {"groups": 3, "quality": 3}
+    made_anew, since = after(3, 610)
+    assert made_anew != made
+    assert since == {"groups": 0, "quality": 0}
+    assert after(2, 620) == (made_anew, {"groups": 2, "quality": 2})
+    assert run("cluster", "--clusters", 2, "--data", data) == 0
+    with DataFolder(data).open_current() as snapshot:
+        assert snapshot.manifest.settings["changed_since"] == {"groups": 0, "quality": 2}
+
+
 def test_a_removed_picture_stays_away_until_it_is_added_again(collection, encoder, tmp_path):
     """Its file stays in the folder, and re-indexing minds the decision."""
     images, data = collection

@@ -267,3 +267,18 @@ def test_without_locks_one_may_read_but_nothing_is_written_or_pruned(
     assert data.ids() == ids
     with pytest.raises(CannotWrite, match="cannot lock files: put it on a local disk"):
         data.locked().__enter__()
+
+
+def test_what_cannot_be_made_current_is_taken_away_again(data, unit_vectors, monkeypatch):
+    """A disk that is full at the very last step leaves no snapshot that nobody will read."""
+    before = publish_vectors(data, unit_vectors(3))
+
+    def refuse(self, snapshot_id):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(DataFolder, "set_current", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        publish_vectors(data, unit_vectors(4))
+
+    assert (data.ids(), data.current_id()) == ([before], before)
+    assert [path.name for path in data.snapshots.iterdir()] == [before]
