@@ -45,6 +45,7 @@ RECIPE = Recipe(
     code_channels=4,
     head=(8, 4),
     encoding_px=64,
+    large_area=(0.2, 1.0),
     n_small=2,
     large_px=32,
     small_px=16,
