@@ -55,5 +55,6 @@ def media_type(record: ImageRecord) -> str:
 
 
 def name(record: ImageRecord) -> str:
-    """Return the file's own name, without its folders."""
-    return PurePosixPath(record.path).name
+    """Return the file's own name, without its folders and without what may not be in a header."""
+    own = PurePosixPath(record.path).name
+    return "".join(one if one.isprintable() else "_" for one in own)
