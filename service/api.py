@@ -134,7 +134,10 @@ def get_file(image_id: str) -> Response:
         record = live.snapshot.catalogue.by_id(image_id)
         path = originals.find(record, parts().image_root(live))
         response = send_file(
-            path, originals.media_type(record), download_name=originals.name(record)
+            path,
+            originals.media_type(record),
+            download_name=originals.name(record),
+            etag=originals.etag(path),
         )
     response.headers["Cache-Control"] = "no-cache"  # the file may change; its ETag tells
     return response

@@ -58,3 +58,9 @@ def name(record: ImageRecord) -> str:
     """Return the file's own name, without its folders and without what may not be in a header."""
     own = PurePosixPath(record.path).name
     return "".join(one if one.isprintable() else "_" for one in own)
+
+
+def etag(path: Path) -> str:
+    """Return what changes with a file, whatever its name (Flask's own asks for UTF-8 in it)."""
+    status = path.stat()
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
