@@ -155,5 +155,6 @@ def say_coverage(
     n_without = sum(file.of(one.path) is None for one in decided)
     said = f"metadata: {n_without:,} of {len(decided):,} pictures have no line"
     if descriptions.for_all and (unknown := file.unknown(one.path for one in records)):
-        said += f", {len(unknown):,} lines no picture (the first: {unknown[0]!r})"
+        lines = "line" if len(unknown) == 1 else "lines"
+        said += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
     stages.say(said)

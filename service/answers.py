@@ -17,6 +17,7 @@ from index.snapshot import Snapshot
 from service import search
 from service.errors import NoGroups
 from service.ranking import SCORE_DECIMALS
+from service.reconstructions import can_paint
 from service.request_log import note_mode
 from service.schemas import (
     ClusterAnswer,
@@ -76,6 +77,7 @@ def image_answer(snapshot: Snapshot, record: ImageRecord) -> ImageAnswer:
         size_bytes=record.size_bytes,
         thumbnail_url=thumbnail_url(snapshot, record.id),
         file_url=url_for("api.get_file", image_id=record.id),
+        reconstruction_url=reconstruction_url(snapshot, record.id),
         metadata=record.metadata,
     )
 
@@ -85,6 +87,13 @@ def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
     if snapshot.thumbnails is None:
         return None
     return url_for("api.get_thumbnail", image_id=image_id)
+
+
+def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
+    """Return where the decoder's painting is, or None if the snapshot has no decoder."""
+    if not can_paint(snapshot):
+        return None
+    return url_for("api.get_reconstruction", image_id=image_id)
 
 
 def search_answer(snapshot: Snapshot, answer: search.Answer) -> SearchAnswer:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
 
-from service import originals, search
+from service import originals, reconstructions, search
 from service.answers import (
     MOST_MEMBERS,
     cluster_answers,
@@ -23,6 +23,7 @@ from service.answers import (
 )
 from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
 from service.parts import parts
+from service.queries import query_of_file, query_of_indexed
 from service.request_log import note_mode
 from service.schemas import (
     AnyRequest,
@@ -39,6 +40,7 @@ from service.schemas import (
     ImagesAnswer,
     MembersAnswer,
     Options,
+    OptionsOfPicture,
     Page,
     Request,
     SearchAnswer,
@@ -60,9 +62,9 @@ def post_search() -> Response:
     """Answer an uploaded picture, or a JSON body with an id, a base64 picture or a vector."""
     if request.mimetype == "multipart/form-data":
         data = uploaded_file(request, "image")
-        options = from_fields(Options, request.form.to_dict(flat=False))
+        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False))
         with parts().holder.use() as live:
-            query = search.query_of_bytes(live, data, parts().decoding)
+            query = query_of_file(live, data, options.part)
             return _json(search_answer(live.snapshot, search.search(live, query, options)))
     body = _json_body(SearchBody, or_form=True)
     with parts().holder.use() as live:
@@ -159,6 +161,21 @@ def get_thumbnail(image_id: str) -> Response:
     return response
 
 
+@bp.get("/images/<image_id>/reconstruction")
+def get_reconstruction(image_id: str) -> Response:
+    """Send what the decoder paints from a picture's vector, a small JPEG."""
+    with parts().holder.use() as live:
+        record = live.snapshot.catalogue.by_id(image_id)
+        etag = reconstructions.etag(live.decoder, record)
+        is_known = request.if_none_match.contains(etag)  # then it need not be painted
+        jpeg = b"" if is_known else reconstructions.paint(live.snapshot, live.decoder, record)
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "no-cache"  # another decoder paints another picture
+    response.make_conditional(request)
+    return response
+
+
 @bp.get("/clusters")
 def get_clusters() -> Response:
     """List the groups, largest first."""
@@ -222,7 +239,8 @@ def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
 
 
 def _answer(live: Live, body: SearchBody) -> SearchAnswer:
-    return search_answer(live.snapshot, search.search(live, _query_of(live, body), body))
+    query = _query_of(live, body)
+    return search_answer(live.snapshot, search.search(live, query, body.options))
 
 
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
@@ -237,11 +255,13 @@ def _batch_entry(live: Live, one: Any) -> BatchEntry:
 
 def _query_of(live: Live, body: SearchBody) -> search.Query:
     if body.id is not None:
-        return search.query_of_id(live, body.id)
+        return query_of_indexed(live, body.id, body.part)
+    if body.positive is not None:
+        return search.query_of_examples(live, body.positive, body.negative)
     if body.vector is not None:
         return search.query_of_vector(live, body.vector)
-    assert body.image is not None  # exactly one of the three, or the body would not be valid
-    return search.query_of_bytes(live, decode_base64(body.image), parts().decoding)
+    assert body.image is not None  # exactly one of the four, or the body would not be valid
+    return query_of_file(live, decode_base64(body.image), body.part)
 
 
 def _arguments(model: type[AnyRequest]) -> AnyRequest:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
 from service import deadline
+from service.regions import Region, crop
 from service.room import Room
 
 
@@ -26,7 +27,7 @@ class Decoded:
     pixels : ndarray of shape (256, 256, 3), uint8
         What the encoder sees.
     size : tuple of int
-        Width and height of the whole picture, upright.
+        Width and height of the whole picture, upright, or of the part that was asked for.
     small : PIL.Image.Image
         At most 256 pixels a side, in its own proportions.
     """
@@ -61,13 +62,21 @@ class Decoding:
         self._room = Room(n_at_a_time, pixels_at_a_time, name="decoding")
         self._wait_s = wait_s
 
-    def decode(self, data: bytes) -> Decoded:
-        """Decode a picture file.
+    def decode(self, data: bytes, region: Region | None = None) -> Decoded:
+        """Decode a picture file, or a part of it.
+
+        Parameters
+        ----------
+        data : bytes
+        region : Region, optional
+            Of the upright picture; default: all of it.
 
         Raises
         ------
         PictureError
             If it is no picture that can be read.
+        InvalidRequest
+            If the region has too few pixels.
         Overloaded
             If there is no room for it in time.
         """
@@ -75,11 +84,13 @@ class Decoding:
         n_pixels = pixel_count(data, self.limits)
         with self._room.place(min(self._wait_s, deadline.left_s()), n_pixels):
             # In a function of its own, so that the picture is gone when its room is given back.
-            return _decoded(data, self.limits)
+            return _decoded(data, self.limits, region)
 
 
-def _decoded(data: bytes, limits: Limits) -> Decoded:
+def _decoded(data: bytes, limits: Limits, region: Region | None) -> Decoded:
     picture = decode(data, limits)
+    if region is not None:
+        picture = crop(picture, region)
     pixels, size = to_pixels(picture), picture.size
     picture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
     return Decoded(pixels, size, picture)

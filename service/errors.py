@@ -6,6 +6,7 @@
     ├── SettingsError       the environment asks for something that cannot be; stops the start
     ├── NoGroups            404 not_found     the snapshot holds no groups, or none of this label
     ├── NoThumbnail         404 not_found     the snapshot holds no thumbnail of this picture
+    ├── NoReconstruction    404 not_found     the snapshot holds no decoder
     ├── NoPictureFile       404 not_found     the original is not under the image root
     ├── MalformedBody       400 malformed     a body that cannot be parsed
     ├── UnsupportedBody     415 unsupported_type   a body of a kind that the route does not take
@@ -78,6 +79,12 @@ class NoGroups(ServiceError):
 
 class NoThumbnail(ServiceError):
     """The live snapshot has no thumbnail of this picture."""
+
+    status = 404
+
+
+class NoReconstruction(ServiceError):
+    """The live snapshot has no decoder that could paint from its vectors."""
 
     status = 404
 

@@ -87,7 +87,7 @@ class Operation:
 OPERATIONS = [
     Operation(
         "post", f"{API}/search", "The pictures most like one that is sent, named, or a vector",
-        schemas.SearchAnswer, json=schemas.SearchBody, form=schemas.Options, errors=(404,),
+        schemas.SearchAnswer, json=schemas.SearchBody, form=schemas.OptionsOfPicture, errors=(404,),
     ),
     Operation(
         "post", f"{API}/search/batch", "Up to 64 searches at once, each with its own status",
@@ -110,6 +110,10 @@ OPERATIONS = [
     ),
     Operation(
         "get", f"{API}/images/{{image_id}}/thumbnail", "A JPEG of at most 256 pixels a side",
+        "image/jpeg",
+    ),
+    Operation(
+        "get", f"{API}/images/{{image_id}}/reconstruction", "What the model keeps of it, a JPEG",
         "image/jpeg",
     ),
     Operation(
@@ -233,7 +237,9 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
     fields = model.model_json_schema(ref_template=_REF).get("properties", {})
     plain = {name: _without_null(schema) for name, schema in fields.items()}
     if "filter" in plain:
-        plain["filter"] = _json_text(plain["filter"])
+        plain["filter"] = _json_text(plain["filter"]) | {"default": "{}"}
+    if "region" in plain:
+        plain["region"] = _json_text(plain["region"])
     schema = {
         "type": "object",
         "properties": {"image": _PICTURE | {"description": "A picture file."}, **plain},
@@ -244,11 +250,11 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _json_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe a filter in a form, as plain text.
+    """Describe what is JSON in a form, as plain text.
 
     With a media type of its own Swagger UI would send it as a file.
     """
-    return {"type": "string", "default": "{}", "description": schema["description"]}
+    return {"type": "string", "description": schema["description"]}
 
 
 def _content(answer: type[BaseModel] | str) -> dict[str, Any]:

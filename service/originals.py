@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path, PurePosixPath
 
 from index.catalogue import ImageRecord
+from models.errors import ImageTooLarge
 from service.errors import NoPictureFile
 
 _MEDIA_TYPES = {
@@ -47,6 +49,25 @@ def find(record: ImageRecord, root: Path) -> Path:
             "start the service with LOOKALIKE_IMAGES set to their new folder"
         )
     return path
+
+
+def read(record: ImageRecord, root: Path, most_bytes: int) -> bytes:
+    """Return the content of a picture's file, as it was indexed.
+
+    Raises
+    ------
+    NoPictureFile
+        As `find`; also if the file has changed since it was indexed.
+    ImageTooLarge
+        If it has more than `most_bytes`.
+    """
+    path = find(record, root)
+    if path.stat().st_size > most_bytes:
+        raise ImageTooLarge(f"{record.path} has more than {most_bytes:,} bytes: use a smaller copy")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != record.sha256:
+        raise NoPictureFile(f"{record.path} has changed since it was indexed: run `reindex`")
+    return data
 
 
 def media_type(record: ImageRecord) -> str:

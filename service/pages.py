@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from PIL import Image
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, Field, FiniteFloat, field_validator
 from werkzeug.wrappers import Response as AnyResponse
 
 from index.catalogue import ImageRecord
@@ -20,10 +20,14 @@ from models.preprocess import thumbnail
 from service import answers, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
+from service.queries import query_of_file, query_of_indexed
+from service.regions import Region
 from service.request_log import note_mode
 from service.schemas import (
+    MAX_EXAMPLES,
     Condition,
     Filter,
+    ImageId,
     Label,
     Match,
     Offset,
@@ -46,6 +50,9 @@ N_DUPLICATES = 20  # groups
 N_COPIES = 12  # pictures of each
 MAX_SHOWN_SIDE_PX = 10_000
 
+Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
+
+_KINDS = ("positive", "negative")  # of examples
 _TITLES = {
     401: "A key is needed",
     404: "Not found",
@@ -72,11 +79,18 @@ class DuplicatesPageOf(PageOf):
 
 
 class Within(PageOf):
-    """Which part of an answer a page shows, and of which group only."""
+    """Which part of an answer a page shows, of which group only, and to which part of a picture.
+
+    The edges of that part are percent of the picture's sides, from its upper left corner.
+    """
 
     cluster: Label | None = None
+    left: Percent | None = None
+    top: Percent | None = None
+    right: Percent | None = None
+    bottom: Percent | None = None
 
-    @field_validator("cluster", mode="before")
+    @field_validator("cluster", "left", "top", "right", "bottom", mode="before")
     @classmethod
     def _empty_is_none(cls, text: str | None) -> str | None:
         return text or None
@@ -87,6 +101,30 @@ class Within(PageOf):
         if self.cluster is None:
             return None
         return Filter(must=[Condition(key="cluster", match=Match(value=self.cluster))])
+
+    @property
+    def part(self) -> Region | None:
+        """The part of the picture to search with; an edge that is left out is the picture's."""
+        left, top = self.left or 0, self.top or 0
+        right, bottom = (100 if edge is None else edge for edge in (self.right, self.bottom))
+        if (left, top, right, bottom) == (0, 0, 100, 100):
+            return None
+        if left >= right or top >= bottom:
+            why = "“from” must be less than “to”, across and down"
+            raise InvalidRequest([("left", f"That is no part of the picture: {why}.")])
+        return left / 100, top / 100, (right - left) / 100, (bottom - top) / 100
+
+    @property
+    def edges(self) -> dict[str, float | None]:
+        """The edges of the part, as an address names them."""
+        return {name: getattr(self, name) for name in ("left", "top", "right", "bottom")}
+
+
+class LikePage(PageOf):
+    """Which pictures the answers are to be like and unlike, and which part of them is shown."""
+
+    positive: list[ImageId] = Field(default=[], max_length=MAX_EXAMPLES)
+    negative: list[ImageId] = Field(default=[], max_length=MAX_EXAMPLES)
 
 
 class Again(Within):
@@ -148,6 +186,8 @@ class Asked:
     pixels : str
         base64 of a PNG of what the encoder saw, to ask for the next page with; "" where an
         address does.
+    is_part : bool
+        Only a part was searched with, and is shown.
     """
 
     source: str
@@ -156,6 +196,7 @@ class Asked:
     height: int
     record: ImageRecord | None = None
     pixels: str = ""
+    is_part: bool = False
 
 
 @bp.get("/")
@@ -172,8 +213,8 @@ def search_upload() -> str:
     form = from_fields(Again, request.form.to_dict(flat=False))
     data = decode_base64(form.picture) if form.picture else _chosen_file()
     with parts().holder.use() as live:
-        query = search.query_of_bytes(live, data, parts().decoding)
-        return _results(live, query, _asked(live, query, form), form)
+        query = query_of_file(live, data, form.part)
+        return _results(live, query, _asked_uploaded(live, query, form), form)
 
 
 @bp.get("/search")
@@ -187,8 +228,30 @@ def similar(image_id: str) -> str:
     """Answer a picture of the collection."""
     page = from_fields(Within, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
-        query = search.query_of_id(live, image_id)
-        return _results(live, query, _asked(live, query), page)
+        query = query_of_indexed(live, image_id, page.part)
+        return _results(live, query, _asked_known(live, query, image_id), page)
+
+
+@bp.get("/like")
+def like() -> str:
+    """Answer several pictures of the collection that were ticked."""
+    asked = from_fields(LikePage, request.args.to_dict(flat=False))
+    if not asked.positive:
+        raise InvalidRequest([("positive", "Tick “like” at one picture at least.")])
+    options = Options(limit=N_ANSWERS, offset=asked.offset, include_self=False)
+    with parts().holder.use() as live:
+        by_id = live.snapshot.catalogue.by_id
+        query = search.query_of_examples(live, asked.positive, asked.negative)
+        answer = search.search(live, query, options)
+        note_mode(query.mode)
+        return render_template(
+            "like.html",
+            answer=answer,
+            asked=asked,
+            examples={kind: list(map(by_id, getattr(asked, kind))) for kind in _KINDS},
+            pager=Pager(asked.offset, N_ANSWERS, answer.total),
+            **_common(live),
+        )
 
 
 @bp.get("/browse")
@@ -291,32 +354,54 @@ def _results(live: Live, query: search.Query, asked: Asked, page: Within) -> str
         answer=answer,
         asked=asked,
         cluster=page.cluster,
+        edges=page.edges,
+        painted=_painted(live, asked),
         pager=Pager(page.offset, N_ANSWERS, answer.total),
         **_common(live),
     )
 
 
-def _asked(live: Live, query: search.Query, form: Again | None = None) -> Asked:
-    """Show the picture of the collection, or the uploaded one without keeping it."""
-    if query.row is not None:
-        record = live.snapshot.catalogue.image(query.row)
+def _painted(live: Live, asked: Asked) -> str | None:
+    """Return the address of what the model keeps of the picture that is shown."""
+    if asked.record is None or asked.is_part:
+        return None
+    return answers.reconstruction_url(live.snapshot, asked.record.id)
+
+
+def _asked_known(live: Live, query: search.Query, image_id: str) -> Asked:
+    """Show a picture of the collection, or the part of it that was searched with."""
+    record = live.snapshot.catalogue.by_id(image_id)
+    if query.picture is None:
         source = _picture_url(live.snapshot, record.id)
         return Asked(source, record.path, record.width, record.height, record)
+    source, size = _data_uri(query.picture.small), query.picture.size
+    return Asked(source, record.path, *size, record, is_part=True)
+
+
+def _asked_uploaded(live: Live, query: search.Query, form: Again) -> Asked:
+    """Show an uploaded picture without keeping it, or the one of the collection that it is."""
+    if query.row is not None:
+        return _asked_known(live, query, live.snapshot.catalogue.image(query.row).id)
     picture = query.picture
     assert picture is not None  # it was encoded just now
-    if form is not None and form.picture:
-        return _asked_again(form, picture.small)
-    pixels = _png(Image.fromarray(picture.pixels))
-    return Asked(_data_uri(picture.small), "Your picture", *picture.size, pixels=pixels)
+    pixels, is_part = _png(Image.fromarray(picture.pixels)), form.part is not None
+    if form.picture:
+        small, size = _reshaped(picture.small, form)
+        return Asked(_data_uri(small), "Your picture", *size, pixels=pixels, is_part=is_part)
+    source = _data_uri(picture.small)
+    return Asked(source, "Your picture", *picture.size, pixels=pixels, is_part=is_part)
 
 
-def _asked_again(form: Again, square: Image.Image) -> Asked:
-    """Show a picture whose pixels came with the form, in its own proportions again."""
-    width, height = (min(max(side, 1), MAX_SHOWN_SIDE_PX) for side in (form.width, form.height))
+def _reshaped(square: Image.Image, form: Again) -> tuple[Image.Image, tuple[int, int]]:
+    """Give a picture whose pixels came with the form its own proportions again, and its size."""
+    _, _, across, down = form.part or (0, 0, 1, 1)
+    width, height = (
+        min(max(round(side), 1), MAX_SHOWN_SIDE_PX)
+        for side in (form.width * across, form.height * down)
+    )
     longest = max(width, height)
     shape = (max(1, 256 * width // longest), max(1, 256 * height // longest))
-    source = _data_uri(square.resize(shape))
-    return Asked(source, "Your picture", width, height, pixels=form.picture)
+    return square.resize(shape), (width, height)
 
 
 def _png(picture: Image.Image) -> str:

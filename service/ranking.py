@@ -51,6 +51,7 @@ def rank(
     own: int | None,
     options: Options,
     rows: Rows | None = None,
+    leave_out: Rows | None = None,
 ) -> Ranking:
     """Rank as deep as the page needs, and count.
 
@@ -64,7 +65,11 @@ def rank(
     options : Options
     rows : ndarray of shape (m,), int64, optional
         Those that pass the filter, rising; default: all.
+    leave_out : ndarray of shape (m,), int64, optional
+        Rows that may not answer, each once; `own` is None then.
     """
+    if leave_out is not None:
+        return _rank_others(snapshot.store, vector, options, rows, leave_out)
     if rows is not None:
         return _rank_among(snapshot.store, vector, own, options, rows)
     if own is None:
@@ -73,6 +78,21 @@ def rank(
     if options.include_self:
         return ranking
     return Ranking(ranking.scores[1:], ranking.rows[1:], ranking.total - 1)
+
+
+def _rank_others(
+    store: VectorStore, vector: Vector, options: Options, rows: Rows | None, leave_out: Rows
+) -> Ranking:
+    """Rank all rows but some."""
+    if rows is not None:
+        return _rank_among(store, vector, None, options, np.setdiff1d(rows, leave_out))
+    deeper = options.model_copy(update={"limit": options.limit + len(leave_out)})
+    found = _rank_by_search(store, vector, deeper)
+    n_passing = len(leave_out)
+    if options.score_threshold is not None:
+        n_passing = int((_exact_scores(store, vector, leave_out) >= options.score_threshold).sum())
+    is_other = ~np.isin(found.rows, leave_out)
+    return Ranking(found.scores[is_other], found.rows[is_other], found.total - n_passing)
 
 
 def _rank_known(snapshot: Snapshot, vector: Vector, own: int, options: Options) -> Ranking:

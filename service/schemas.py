@@ -8,27 +8,39 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
 
 from index.duplicates import DEFAULT_THRESHOLD
 from service.errors import InvalidRequest, MalformedBody
+from service.regions import Region
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 1_000_000_000
 MAX_BATCH = 64
 MAX_CONDITIONS = 100  # in each of the three lists of a filter
 _MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
-_QUERIES = ("id", "image", "vector")
+MAX_EXAMPLES = 64  # positive ones, and negative ones
+_ROUNDING = 1e-6  # 0.1 + 0.9 may be more than 1
+_QUERIES = ("id", "image", "vector", "positive")
 
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
+ImageId = Annotated[str, Field(max_length=100)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Score = Annotated[FiniteFloat, Field(ge=-1, le=1)]
+
+
+def _given(name: str, kind: str) -> JsonDict:
+    """Return the schema of an object that has a field, which is not null."""
+    return {"required": [name], "properties": {name: {"type": kind}}}
 
 
 class Request(BaseModel):
@@ -117,33 +129,90 @@ class Options(FilteredPage):
     with_vector: bool = Field(default=False, description="Whether the answers carry their vectors.")
 
 
-class SearchBody(Options):
-    """A search as JSON: exactly one of `id`, `image` and `vector`."""
+class OptionsOfPicture(Options):
+    """How a search with a picture is to be answered."""
+
+    region: Annotated[list[Share], Field(min_length=4, max_length=4)] | None = Field(
+        default=None,
+        description="Search with a part only: [x, y, width, height] as shares of the upright "
+        "picture, from its upper left corner; in forms as JSON.",
+    )
+
+    @model_validator(mode="after")
+    def _is_inside(self) -> Self:
+        if self.region is not None:
+            x, y, width, height = self.region
+            if x + width > 1 + _ROUNDING or y + height > 1 + _ROUNDING:
+                raise ValueError("region reaches beyond the picture: x + width and y + height <= 1")
+        return self
+
+    @property
+    def part(self) -> Region | None:
+        """The region, if one is asked for."""
+        if self.region is None:
+            return None
+        x, y, width, height = self.region
+        return x, y, width, height
+
+
+class SearchBody(OptionsOfPicture):
+    """A search as JSON: exactly one of `id`, `image`, `vector` and `positive`."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["id"], "properties": {"id": {"type": "string"}}},
-                {"required": ["image"], "properties": {"image": {"type": "string"}}},
-                {"required": ["vector"], "properties": {"vector": {"type": "array"}}},
-            ]
+                _given("id", "string"),
+                _given("image", "string"),
+                _given("vector", "array"),
+                _given("positive", "array"),
+            ],
+            "allOf": [
+                {
+                    "if": {"required": ["negative"], "properties": {"negative": {"minItems": 1}}},
+                    "then": _given("positive", "array"),
+                },
+                {
+                    "if": _given("region", "array"),
+                    "then": {"anyOf": [_given("id", "string"), _given("image", "string")]},
+                },
+            ],
         }
     )
 
-    id: str | None = Field(default=None, max_length=100, description="A picture of the collection.")
+    id: ImageId | None = Field(default=None, description="A picture of the collection.")
     image: str | None = Field(
         default=None, description="A picture file, base64; a data: URL is taken too."
     )
     vector: list[FiniteFloat] | None = Field(
         default=None, description="Numbers of any length but zero."
     )
+    positive: Annotated[list[ImageId], Field(min_length=1, max_length=MAX_EXAMPLES)] | None = Field(
+        default=None,
+        description="Pictures of the collection that the answers are to be like; examples are "
+        "left out of the answers unless include_self is given as true.",
+    )
+    negative: Annotated[list[ImageId], Field(max_length=MAX_EXAMPLES)] = Field(
+        default=[], description="Pictures that they are to be unlike; only with positive."
+    )
 
     @model_validator(mode="after")
     def _has_one_query(self) -> Self:
         given = [name for name in _QUERIES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of id, image and vector, not {given or 'none'}")
+            queries = "id, image, vector and positive"
+            raise ValueError(f"give exactly one of {queries}, not {given or 'none'}")
+        if self.negative and self.positive is None:
+            raise ValueError("negative goes with positive: give at least one picture to be like")
+        if self.region is not None and self.id is None and self.image is None:
+            raise ValueError("region goes with id or image: a vector has no parts")
         return self
+
+    @property
+    def options(self) -> Options:
+        """How the search is to be answered; by default the examples are left out."""
+        if self.positive is None or "include_self" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"include_self": False})
 
 
 class BatchBody(Request):
@@ -191,6 +260,7 @@ class ImageAnswer(BaseModel):
     size_bytes: int
     thumbnail_url: str | None
     file_url: str
+    reconstruction_url: str | None
     metadata: dict[str, Any]
 
 
@@ -365,12 +435,21 @@ def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> Any
     InvalidRequest
         If a field does not fit or comes twice.
     """
-    twice = [(name, "is given more than once") for name, texts in fields.items() if len(texts) > 1]
+    lists = {n for n, field in model.model_fields.items() if get_origin(field.annotation) is list}
+    twice = [
+        (name, "is given more than once")
+        for name, texts in fields.items()
+        if len(texts) > 1 and name not in lists
+    ]
     if twice:
         raise InvalidRequest(twice[:_MOST_DETAILS])
-    values: dict[str, Any] = {name: texts[0] for name, texts in fields.items()}
+    values: dict[str, Any] = {
+        name: texts if name in lists else texts[0] for name, texts in fields.items()
+    }
     if "filter" in values and "filter" in model.model_fields:
         values["filter"] = _filter_of_text(values["filter"])
+    if "region" in values and "region" in model.model_fields:
+        values["region"] = _json_of_text("region", values["region"])
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -386,6 +465,13 @@ def _filter_of_text(text: str) -> Filter:
     except InvalidRequest as error:
         details = [(f"filter.{name}".rstrip("."), why) for name, why in error.details]
         raise InvalidRequest(details) from error
+
+
+def _json_of_text(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest([(name, "is not JSON")]) from error
 
 
 def decode_base64(text: str) -> bytes:

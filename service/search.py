@@ -19,9 +19,11 @@ from service import deadline, filters
 from service.decoding import Decoded, Decoding
 from service.errors import InvalidRequest
 from service.ranking import rank
+from service.regions import Region
 from service.schemas import Filter, FilteredPage, Options
 from service.snapshots import Live
 
+_LEAST_LENGTH = 1e-6  # rounding errors of float32 have no direction worth a search
 Mode = Literal["cached", "encoded", "vector"]
 
 
@@ -36,6 +38,8 @@ class Query:
         Of unit length.
     row : int or None
         Its row, if it is a picture of the collection.
+    examples : tuple of int
+        Rows of the pictures that the vector was put together from, or that a part is of.
     picture : Decoded or None
         The uploaded picture, if it had to be encoded.
     """
@@ -43,6 +47,7 @@ class Query:
     mode: Mode
     vector: NDArray[np.float32]
     row: int | None = None
+    examples: tuple[int, ...] = ()
     picture: Decoded | None = None
 
 
@@ -119,9 +124,37 @@ def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> Query:
     row = catalogue.row_of_pixels(pixel_digest(picture.pixels))
     if row is not None:
         return query_of_row(live, row)
+    return Query("encoded", _encoded(live, picture), picture=picture)
+
+
+def query_of_part(
+    live: Live, data: bytes, region: Region, decoding: Decoding, own: int | None = None
+) -> Query:
+    """Encode a part of a picture.
+
+    Parameters
+    ----------
+    live : Live
+    data : bytes
+        The whole file. Kept nowhere.
+    region : Region
+    decoding : Decoding
+    own : int, optional
+        Its row, if it is a picture of the collection.
+
+    Raises
+    ------
+    PictureError, InvalidRequest, Overloaded, TimeIsUp
+        As `query_of_bytes`; also if the region has too few pixels.
+    """
+    picture = decoding.decode(data, region)
+    examples = () if own is None else (own,)
+    return Query("encoded", _encoded(live, picture), examples=examples, picture=picture)
+
+
+def _encoded(live: Live, picture: Decoded) -> NDArray[np.float32]:
     deadline.check()
-    vector = live.encoder.encode(picture.pixels[np.newaxis])[0]
-    return Query("encoded", vector, picture=picture)
+    return live.encoder.encode(picture.pixels[np.newaxis])[0]
 
 
 def query_of_id(live: Live, image_id: str) -> Query:
@@ -158,6 +191,49 @@ def query_of_vector(live: Live, numbers: Sequence[float]) -> Query:
     return Query("vector", (scaled / np.linalg.norm(scaled)).astype(np.float32))
 
 
+def query_of_examples(live: Live, positive: Sequence[str], negative: Sequence[str]) -> Query:
+    """Return the query for pictures that are like some of the collection and unlike others.
+
+    Parameters
+    ----------
+    live : Live
+    positive, negative : sequences of str
+        Ids; at least one positive.
+
+    Returns
+    -------
+    Query
+        Its vector points along 2 * mean(positive) - mean(negative), or mean(positive) alone.
+
+    Raises
+    ------
+    UnknownImage
+        If there is no picture of one of the ids.
+    InvalidRequest
+        If the examples cancel each other out.
+
+    Notes
+    -----
+    Source: the strategy `average_vector` of Qdrant's recommendations
+    (https://qdrant.tech/documentation/concepts/explore/), a form of Rocchio's relevance feedback:
+    Manning, Raghavan and Schuetze, "Introduction to Information Retrieval" (2008), 9.1.1.
+    """
+    rows = [[live.snapshot.catalogue.by_id(one).row for one in ids] for ids in (positive, negative)]
+    vector = _mean(live, rows[0])
+    if negative:
+        vector = 2 * vector - _mean(live, rows[1])
+    length = np.linalg.norm(vector)
+    if length < _LEAST_LENGTH:
+        raise InvalidRequest([("negative", "is as the positive ones: they leave no direction")])
+    examples = tuple(sorted({*rows[0], *rows[1]}))
+    return Query("vector", (vector / length).astype(np.float32), examples=examples)
+
+
+def _mean(live: Live, rows: list[int]) -> NDArray[np.float64]:
+    vectors = live.snapshot.store.vectors(np.array(rows))
+    return np.asarray(vectors.mean(axis=0, dtype=np.float64))
+
+
 def search(live: Live, query: Query, options: Options) -> Answer:
     """Find the pictures that are most like a query.
 
@@ -182,7 +258,8 @@ def search(live: Live, query: Query, options: Options) -> Answer:
     deadline.check()
     started = time.perf_counter()
     rows = None if options.filter is None else rows_passing(live, options.filter)
-    ranking = rank(live.snapshot, query.vector, query.row, options, rows)
+    left_out = None if options.include_self else _rows(query.examples)
+    ranking = rank(live.snapshot, query.vector, query.row, options, rows, left_out)
     page = slice(options.offset, options.offset + options.limit)
     hits = _hits(live.snapshot, ranking.scores[page], ranking.rows[page], options.with_vector)
     time_ms = 1000 * (time.perf_counter() - started)
@@ -201,6 +278,10 @@ def pictures(live: Live, page: FilteredPage) -> tuple[int, list[ImageRecord]]:
 def rows_passing(live: Live, wanted: Filter) -> NDArray[np.int64]:
     """Return the rows of the pictures that pass a filter; see `filters.passing_rows`."""
     return filters.passing_rows(live.snapshot, live.metadata, wanted)
+
+
+def _rows(rows: Sequence[int]) -> NDArray[np.int64] | None:
+    return np.array(rows, np.int64) if rows else None
 
 
 def _hits(

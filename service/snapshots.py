@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ from models.errors import ModelMismatch, ModelsError
 from service.duplicates import Duplicates
 from service.errors import NotReady
 from service.filters import Metadata
+from service.reconstructions import open_decoder
+
+if TYPE_CHECKING:
+    from models.decoder import Decoder
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,11 @@ class Live:
     def metadata(self) -> Metadata:
         """What the user said of the pictures, by key; read at the first filter."""
         return Metadata(self.snapshot.catalogue.metadata())
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What paints vectors; opened when it is first needed, NoReconstruction without one."""
+        return open_decoder(self.snapshot)
 
     @cached_property
     def duplicates(self) -> Duplicates:

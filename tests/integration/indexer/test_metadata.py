@@ -51,7 +51,7 @@ def test_a_build_takes_what_a_file_says(place, capsys, encoder):
         place / "images", place / "data", encoder, "--metadata", place / "said.csv"
     )  # fmt: skip
     assert (
-        "metadata: 3 of 6 pictures have no line, 1 lines no picture (the first: 'stray.png')"
+        "metadata: 3 of 6 pictures have no line, 1 line no picture (the first: 'stray.png')"
         in capsys.readouterr().err
     )
 

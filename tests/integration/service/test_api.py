@@ -443,3 +443,178 @@ def test_encode_gives_the_vector_that_search_uses(client, place):
 def test_encode_takes_one_picture_and_nothing_else(client, how, status):
     """What the route does not take is refused, and so is what is no picture."""
     assert client.post("/api/v1/encode", **how).status_code == status
+
+
+def unit(vector):
+    """Scale a vector to length 1."""
+    return np.asarray(vector) / np.linalg.norm(vector)
+
+
+BLACK = "later/black.png"
+OF_RED, OF_BLACK = unit([2, 0, 0, 1]), unit([0, 0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "vector"),
+    [
+        ([RED], [], OF_RED),
+        ([RED, BLACK], [], unit(OF_RED + OF_BLACK)),
+        ([RED], [BLACK], unit(2 * OF_RED - OF_BLACK)),
+        ([RED, RED, BLACK], [BLACK], unit(2 * (2 * OF_RED + OF_BLACK) / 3 - OF_BLACK)),
+    ],
+)
+def test_examples_make_one_vector(client, ids, positive, negative, vector):
+    """Twice the mean of the positive ones less the mean of the negative ones, of unit length."""
+    body = {"positive": [ids[p] for p in positive], "limit": 13, "with_vector": True}
+    if negative:
+        body["negative"] = [ids[p] for p in negative]
+    answer = client.post("/api/v1/search", json=body)
+    assert answer.json["mode"] == "vector"
+    examples = {*positive, *negative}
+    assert answer.json["total"] == 13 - len(examples)
+    assert not examples & set(paths(answer))
+    for result in answer.json["results"]:
+        assert result["score"] == pytest.approx(np.dot(result["vector"], vector), abs=2e-6)
+    scores = [result["score"] for result in answer.json["results"]]
+    assert scores == sorted(scores, reverse=True)
+    own = client.post("/api/v1/search", json=body | {"include_self": True}).json
+    assert own["total"] == 13
+    others = [one for one in own["results"] if one["path"] not in examples]
+    assert others == answer.json["results"]
+
+
+def test_examples_are_left_out_of_pages_totals_and_filters(client, ids):
+    """As if the collection had never had them, whichever way the answer is found."""
+    body = {"positive": [ids["000.png"], ids["004.png"]], "limit": 13}
+    whole = client.post("/api/v1/search", json=body).json["results"]
+    pages = [
+        client.post("/api/v1/search", json=body | {"limit": 2, "offset": offset}).json["results"]
+        for offset in range(0, 12, 2)
+    ]
+    assert [one for page in pages for one in page] == whole
+    everything = {"must": [{"key": "width", "range": {"gte": 1}}]}
+    filtered = client.post("/api/v1/search", json=body | {"filter": everything}).json
+    assert (filtered["results"], filtered["total"]) == (whole, 11)
+    for threshold in (0.0, whole[4]["score"], 1.0):
+        n_passing = sum(one["score"] >= threshold for one in whole)
+        some = client.post(
+            "/api/v1/search", json=body | {"score_threshold": threshold, "limit": 2}
+        ).json
+        assert (some["total"], some["results"]) == (n_passing, whole[: min(2, n_passing)])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"positive": ["none"]}, 404, None),
+        ({"positive": []}, 422, "positive"),
+        ({"positive": ["x"] * 65}, 422, "positive"),
+        ({"negative": ["x"]}, 422, ""),
+        ({"id": "x", "negative": ["x"]}, 422, ""),
+        ({"id": "x", "positive": ["x"]}, 422, ""),
+        ({"positive": [1]}, 422, "positive.0"),
+    ],
+)
+def test_examples_that_cannot_be_used(client, body, status, field):
+    """Each mistake is named."""
+    answer = client.post("/api/v1/search", json=body)
+    assert answer.status_code == status
+    if field is not None:
+        assert answer.json["error"]["details"][0]["field"] == field
+
+
+def halves(size=(64, 48), left=(255, 0, 0), right=(0, 0, 0), **options):
+    """Return the file of a picture whose left half has one colour and whose right half another."""
+    picture = Image.new("RGB", size, right)
+    picture.paste(left, (0, 0, size[0] // 2, size[1]))
+    out = io.BytesIO()
+    picture.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+LEFT, RIGHT = [0, 0, 0.5, 1], [0.5, 0, 0.5, 1]
+
+
+@pytest.mark.parametrize(("region", "path"), [(LEFT, RED), (RIGHT, BLACK)], ids=["left", "right"])
+@pytest.mark.parametrize("way", ["form", "json"])
+def test_part_of_an_uploaded_picture(client, region, path, way):
+    """Only the part that is asked for counts; it was encoded just now."""
+    if way == "form":
+        answer = upload(client, halves(), region=json.dumps(region), limit="1")
+    else:
+        image = base64.b64encode(halves()).decode()
+        body = {"image": image, "region": region, "limit": 1}
+        answer = client.post("/api/v1/search", json=body)
+    assert (answer.status_code, answer.json["mode"]) == (200, "encoded")
+    assert paths(answer) == [path]
+    assert answer.json["results"][0]["score"] == 1.0
+
+
+def test_part_is_of_the_upright_picture(client):
+    """A picture that is stored lying is turned before it is cut: its left half stands on top."""
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown after a quarter turn clockwise
+    data = halves(exif=turned)
+    for region, path in (([0, 0, 1, 0.5], RED), ([0, 0.5, 1, 0.5], BLACK)):
+        assert paths(upload(client, data, region=json.dumps(region), limit="1")) == [path]
+
+
+def test_part_of_a_picture_of_the_collection(client, place, ids):
+    """Its original is cut; it may be left out of its own answers, and has to be as it was."""
+    whole = (place.pictures / "003.png").read_bytes()
+    region = [0.25, 0.25, 0.5, 0.5]
+    body = {"id": ids["003.png"], "region": region, "limit": 13}
+    answer = client.post("/api/v1/search", json=body).json
+    assert (answer["mode"], answer["total"]) == ("encoded", 13)
+    uploaded = upload(client, whole, region=json.dumps(region), limit="13").json
+    assert answer["results"] == uploaded["results"]
+    others = client.post("/api/v1/search", json=body | {"include_self": False}).json
+    assert others["results"] == [r for r in answer["results"] if r["id"] != body["id"]]
+    (place.pictures / "003.png").write_bytes(halves())
+    changed = client.post("/api/v1/search", json=body)
+    assert changed.status_code == 404
+    assert "has changed since it was indexed" in changed.json["error"]["message"]
+    (place.pictures / "003.png").unlink()
+    gone = client.post("/api/v1/search", json=body)
+    assert (gone.status_code, gone.json["error"]["code"]) == (404, "not_found")
+    assert "not in the image root" in gone.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("region", "field", "message"),
+    [
+        ([0, 0, 1], "region", "at least 4 items"),
+        ([0, 0, 1, 1, 1], "region", "at most 4 items"),
+        ([-0.1, 0, 1, 1], "region.0", "greater than or equal to 0"),
+        ([0, 0, 1, 1.1], "region.3", "less than or equal to 1"),
+        ([0.5, 0, 0.6, 1], "", "reaches beyond the picture"),
+        ([0, 0, 0.1, 1], "region", "covers 6 x 48 of its 64 x 48 pixels"),
+        ([0, 0, 0, 0], "region", "covers 0 x 0"),
+        ("left", "region", "should be a valid"),
+    ],
+)
+def test_part_that_cannot_be_cut_out(client, region, field, message):
+    """Each mistake is named, in a form as in JSON."""
+    image = base64.b64encode(halves()).decode()
+    by_json = client.post("/api/v1/search", json={"image": image, "region": region})
+    by_form = upload(client, halves(), region=json.dumps(region))
+    for answer in (by_json, by_form):
+        assert answer.status_code == 422
+        assert answer.json["error"]["details"][0]["field"] == field
+        assert message in answer.json["error"]["details"][0]["message"]
+
+
+def test_part_needs_a_picture(client, ids):
+    """A vector has no parts, and text that is no JSON is no region."""
+    for query in ({"vector": [1, 0, 0, 0]}, {"positive": [ids["000.png"]]}):
+        answer = client.post("/api/v1/search", json=query | {"region": LEFT})
+        assert answer.status_code == 422
+        assert "region goes with id or image" in answer.json["error"]["message"]
+    assert upload(client, halves(), region="0,0,1,1").json["error"]["details"] == [
+        {"field": "region", "message": "is not JSON"}
+    ]
+
+
+def test_region_of_rounded_numbers_is_inside(client):
+    """Shares that add up to 1 but for rounding are taken."""
+    assert upload(client, halves(), region="[0.1, 0.7, 0.9, 0.30000001]").status_code == 200

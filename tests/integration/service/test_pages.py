@@ -15,6 +15,7 @@ from tests.fakes import noise_picture, picture_bytes, write_pictures
 from tests.integration.service.published import publish_pictures
 
 RED = "later/red & <b>.png"
+LIKE = "/like?positive={}&positive={}&negative={}"
 PAGES = ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection", "/docs"]
 
 
@@ -336,3 +337,138 @@ def test_duplicates_page_without_any(tmp_path, app_of):
     publish_pictures(place, tmp_path / "p")
     html = app_of(Settings(data=place.root)).test_client().get("/duplicates").text
     assert "No two pictures look the same" in html
+
+
+def test_metadata_is_shown_escaped(client, ids):
+    """With the picture that was asked with, and with each answer; as text, whatever it is."""
+    own = client.get(f"/similar/{ids['later/black.png']}").text
+    assert "<dt>mood</dt><dd>&lt;i&gt;dark&lt;/i&gt;</dd>" in own
+    among = client.get(f"/similar/{ids['000.png']}").text
+    assert ">mood: &lt;i&gt;dark&lt;/i&gt;</span>" in among
+    assert "<dl" not in among
+    assert "<i>" not in own + among
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(True, "yes"), (False, "no"), ([1, "two"], "1, two"), (2.5, "2.5"), ("", ""), ("a,b", "a,b")],
+)
+def test_metadata_of_every_kind_is_shown(place, app_of, value, shown):
+    """Truth values in words, lists with commas, the rest as it is."""
+    place.publish(metadata={"000.png": {"key": value}})
+    client = app_of(Settings(data=place.data.root)).test_client()
+    image = client.get("/api/v1/images?limit=1").json["images"][0]
+    page = client.get(f"/similar/{image['id']}").text
+    assert f"<dt>key</dt><dd>{shown}</dd>" in page
+
+
+def test_ticked_pictures_are_asked_with_together(client, ids):
+    """The page answers as the API does, shows what was ticked, ticked, and leaves it out."""
+    wanted = [ids["000.png"], ids["003.png"], ids[RED]]
+    page = client.get(LIKE.format(*wanted))
+    body = {"positive": wanted[:2], "negative": wanted[2:], "limit": N_ANSWERS}
+    api = client.post("/api/v1/search", json=body).json
+    assert answered(page.text) == [one["id"] for one in api["results"]]
+    assert not set(answered(page.text)) & set(wanted)
+    boxes = [attrs for tag, attrs in Reader(page.text).tags if attrs.get("type") == "checkbox"]
+    ticked = [(box["name"], box["value"]) for box in boxes if "checked" in box]
+    assert ticked == [("positive", wanted[0]), ("positive", wanted[1]), ("negative", wanted[2])]
+    assert len(boxes) == 2 * (len(wanted) + len(api["results"]))
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "sentence"),
+    [
+        ("/like", 422, "Tick “like” at one picture at least."),
+        ("/like?negative=0", 422, "Tick “like” at one picture at least."),
+        ("/like?positive=0", 404, "no picture of the collection has the id"),
+        ("/like?" + "&".join(["positive=0"] * 65), 422, "at most 64"),
+    ],
+)
+def test_ticks_that_cannot_be_answered(client, address, status, sentence):
+    """The page says what to do."""
+    page = client.get(address)
+    assert page.status_code == status
+    assert sentence in page.text
+
+
+def test_pages_of_ticked_pictures_go_on_with_them(place, app_of):
+    """The links to other pages carry all examples, and hold each other picture once."""
+    write_pictures(place.pictures, 40)
+    place.publish()
+    client = app_of(Settings(data=place.data.root)).test_client()
+    images = client.get("/api/v1/images?limit=3").json["images"]
+    wanted = [image["id"] for image in images]
+    first = client.get(LIKE.format(*wanted)).text
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = client.get(address.replace("&amp;", "&")).text
+    shown = answered(first) + answered(second)
+    assert len(shown) == len(set(shown)) == 43 - 3
+    assert not set(shown) & set(wanted)
+
+
+def two_colours(size=(120, 60)):
+    """Return the file of a picture that is red on the left and black on the right."""
+    picture = Image.new("RGB", size, (0, 0, 0))
+    picture.paste((255, 0, 0), (0, 0, size[0] // 2, size[1]))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+EDGES = {"left": "50", "top": "0", "right": "100", "bottom": "100"}
+
+
+def hidden(page):
+    """Return the hidden fields of the form for a part, by name."""
+    form = page.text.split("data-part>")[1].split("</form>")[0]
+    fields = [attrs for tag, attrs in Reader(form).tags if attrs.get("type") == "hidden"]
+    return {field["name"]: field["value"] for field in fields}
+
+
+def test_part_of_an_uploaded_picture_without_sending_it_again(client, ids):
+    """The page's own form asks with the right half, which is black; its next page with it again."""
+    page = search_page(client, two_colours())
+    assert "120 × 60 pixels" in page.text
+    part = client.post("/search", data=hidden(page) | EDGES)
+    assert part.status_code == 200
+    assert answered(part.text)[0] == ids["later/black.png"]
+    assert "60 × 60 pixels" in part.text
+    assert "This part of the picture was encoded just now" in part.text
+    assert "data-part>" not in part.text
+
+
+def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
+    """It can be linked to; the whole picture is one step away."""
+    own = f"/similar/{ids['003.png']}"
+    page = client.get(own, query_string=EDGES)
+    assert page.status_code == 200
+    assert "32 × 48 pixels" in page.text
+    body = {"id": ids["003.png"], "region": [0.5, 0, 0.5, 1], "limit": N_ANSWERS}
+    api = client.post("/api/v1/search", json=body).json
+    assert answered(page.text) == [one["id"] for one in api["results"]]
+    assert f'<a href="{own}">The whole picture</a>' in page.text
+    assert client.get(own, query_string=dict.fromkeys(EDGES, "")).text.count("data-part>") == 1
+
+
+@pytest.mark.parametrize(
+    ("edges", "sentence"),
+    [
+        ({"left": "60", "right": "40"}, "“from” must be less than “to”"),
+        ({"left": "-1"}, "greater than or equal to 0"),
+        ({"top": "99"}, "take 8 x 8 at least"),
+    ],
+)
+def test_part_that_is_none(client, ids, edges, sentence):
+    """The page says what is wrong with the edges."""
+    page = client.get(f"/similar/{ids['003.png']}", query_string=edges)
+    assert page.status_code == 422
+    assert sentence in page.text
+
+
+def test_part_of_a_picture_whose_file_is_gone(client, place, ids):
+    """Its thumbnail is there still, but no part can be cut from what is not; the page says so."""
+    (place.pictures / "003.png").unlink()
+    page = client.get(f"/similar/{ids['003.png']}", query_string=EDGES)
+    assert page.status_code == 404
+    assert "003.png is not in the image root" in page.text

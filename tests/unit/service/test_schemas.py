@@ -63,7 +63,7 @@ def test_exactly_one_query_is_asked_for(body):
     """Neither none nor two queries are taken."""
     ((name, message),) = body_error(**body)
     assert name == ""
-    assert message.startswith("give exactly one of id, image and vector")
+    assert message.startswith("give exactly one of id, image, vector and positive")
 
 
 def test_list_instead_of_an_object_does_not_fit():

@@ -360,3 +360,25 @@ def test_known_picture_that_does_not_pass_is_left_out(colours):
     empty = ask(colours, 0, filter=under("none"))
     assert (empty.hits, empty.total) == ([], 0)
     assert ask(colours, 0, filter=under("none"), score_threshold=0.0).total == 0
+
+
+def test_examples_that_leave_no_direction_are_refused(live_of):
+    """Opposite pictures have no middle, and twice the one less the other way may be nothing."""
+    live = live_of([[1, 0], [-1, 0], [0, 1]])
+    ids = [live.snapshot.catalogue.image(row).id for row in range(3)]
+    with pytest.raises(InvalidRequest, match="no direction"):
+        search.query_of_examples(live, ids[:2], [])
+    query = search.query_of_examples(live, ids[:2], ids[2:])
+    np.testing.assert_allclose(query.vector, [0, -1], atol=1e-7)
+    assert (query.examples, query.mode, query.row) == ((0, 1, 2), "vector", None)
+
+
+@pytest.mark.parametrize("n_examples", [1, 3, 30])
+def test_examples_among_ties_leave_the_others_in_order(live_of, n_examples):
+    """Of many equal pictures those that are no examples come by row, whatever the page."""
+    live = live_of([[1, 0]] * 60 + [[0, 1]] * 20)
+    ids = [live.snapshot.catalogue.image(row).id for row in range(n_examples)]
+    query = search.query_of_examples(live, ids, [])
+    rows, scores = all_pages(live, query, 7, include_self=False)
+    assert rows == list(range(n_examples, 80))
+    assert scores == [1.0] * (60 - n_examples) + [0.0] * 20
