@@ -13,24 +13,31 @@ from service.errors import Unauthorized
 OPEN = ("/livez", "/readyz")  # for load balancers, which have no key
 
 
-def gate(keys: Sequence[str]) -> Callable[[], None]:
-    """Return a function that lets the request at hand pass, or raises Unauthorized.
+class Keys:
+    """The keys that open the service; each is as good as the others.
 
     Parameters
     ----------
     keys : sequence of str
-        At least one; each is as good as the others.
     """
-    # Digests are of one length, so comparing them tells nothing of a key's.
-    wanted = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        # Digests are of one length, so comparing them tells nothing of a key's.
+        self._digests = [_digest(key.encode()) for key in keys]
+
+    def number(self, request: Request) -> int | None:
+        """Return which key a request carries, or None if it carries none of them."""
+        given = _digest(given_key(request))
+        # All are compared, so that the time tells nothing of which one it was.
+        matches = [hmac.compare_digest(given, one) for one in self._digests]
+        return matches.index(True) if any(matches) else None
+
+
+def gate(keys: Keys) -> Callable[[], None]:
+    """Return a function that lets the request at hand pass, or raises Unauthorized."""
 
     def check() -> None:
-        if request.path in OPEN:
-            return
-        given = hashlib.sha256(given_key(request)).digest()
-        # All are compared, so that the time tells nothing of which one it was.
-        matches = [hmac.compare_digest(given, one) for one in wanted]
-        if not any(matches):
+        if request.path not in OPEN and keys.number(request) is None:
             raise Unauthorized(
                 "this service asks for a key: send it as `X-API-Key`, as `Authorization: Bearer`, "
                 "or in a browser as the password"
@@ -60,6 +67,10 @@ def given_key(request: Request) -> bytes:
     if sent.type == "basic":
         return (sent.password or "").encode()
     return _bytes(sent.token or "") if sent.type == "bearer" else b""
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _bytes(header: str) -> bytes:

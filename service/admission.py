@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import Flask, g, request
 
 from service import deadline
+from service.metrics import timed
 from service.room import Room
 from service.settings import Settings
 from service.uploads import receive
@@ -28,7 +29,8 @@ def install(app: Flask, settings: Settings) -> None:
         if request.method == "POST" and request.routing_exception is None:
             receive(request)
         deadline.begin(settings.request_s)
-        turns.enter(settings.wait_s)
+        with timed("turn"):
+            turns.enter(settings.wait_s)
         g.turns = turns
 
     @app.teardown_request

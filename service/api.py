@@ -24,6 +24,7 @@ from service.answers import (
 from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
 from service.parts import parts
 from service.queries import query_of_file, query_of_indexed
+from service.rate_limit import charge_more
 from service.request_log import note_mode
 from service.schemas import (
     AnyRequest,
@@ -75,6 +76,7 @@ def post_search() -> Response:
 def post_batch() -> Response:
     """Answer several JSON searches from one snapshot, each with its own status."""
     body = _json_body(BatchBody)
+    charge_more(len(body.searches) - 1)
     with parts().holder.use() as live:
         entries = [_batch_entry(live, one) for one in body.searches]
         note_mode("batch")

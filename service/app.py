@@ -7,18 +7,32 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RoutingException
 
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import admission, api, docs, health, pages, request_log
-from service.access import gate, keep_private
+from service import (
+    admission,
+    api,
+    cross_origin,
+    docs,
+    health,
+    metrics,
+    pages,
+    rate_limit,
+    request_log,
+    shared_folder,
+)
+from service.access import Keys, gate, keep_private
 from service.decoding import Decoding
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.parts import KEY, Parts
 from service.policy import POLICY
+from service.rate_limit import RateLimit
 from service.settings import Settings
+from service.shared_counts import SharedCounts
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 
@@ -28,7 +42,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_FOR_PROGRAMS = ("/api/", "/livez", "/readyz")  # everything else is for people
+_FOR_PROGRAMS = ("/api/", "/livez", "/readyz", "/metrics")  # everything else is for people
 
 
 def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> Flask:
@@ -54,18 +68,39 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
-    request_log.install(app)
-    if settings.api_key:
-        app.before_request(gate(settings.api_key))
-        app.after_request(keep_private)
-    admission.install(app, settings)
+    _install_guards(app, settings)
     app.after_request(_add_headers)
     return app
 
 
+def _install_guards(app: Flask, settings: Settings) -> None:
+    """Let every request pass, in this order, what notes, refuses and bounds it."""
+    if settings.proxies:
+        behind = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
+        app.wsgi_app = behind  # type: ignore[method-assign]
+    request_log.install(app)
+    metrics.install(app)
+    if settings.cors_origins:
+        cross_origin.install(app, settings.cors_origins)
+    keys = Keys(settings.api_key)
+    if settings.rate_limit:
+        rate_limit.install(app, RateLimit(settings.rate_limit, _counts()), keys)
+    if settings.api_key:
+        app.before_request(gate(keys))
+        app.after_request(keep_private)
+    admission.install(app, settings)
+
+
+def _counts() -> SharedCounts:
+    folder = shared_folder.shared()
+    return SharedCounts(None if folder is None else folder / "rates.sqlite")
+
+
 def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
     opens = open_encoder_of or open_encoder(settings.encoder_threads)
-    holder = SnapshotHolder(DataFolder(settings.data), opens, settings.poll_s)
+    holder = SnapshotHolder(
+        DataFolder(settings.data), opens, settings.poll_s, metrics.note_snapshot
+    )
     holder.start()
     decoding = Decoding(
         Limits(settings.max_body_bytes, settings.max_pixels),
@@ -80,6 +115,7 @@ def _answer_error(error: Exception) -> Any:
     if isinstance(error, RoutingException):
         return error  # a redirection
     failure = to_failure(error)
+    metrics.REJECTED.labels(failure.reason).inc()
     if isinstance(error, RequestEntityTooLarge):
         read_away(request)
     if request.path.startswith(_FOR_PROGRAMS):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
 from service import deadline
+from service.metrics import timed
 from service.regions import Region, crop
 from service.room import Room
 
@@ -82,9 +83,14 @@ class Decoding:
         """
         deadline.check()
         n_pixels = pixel_count(data, self.limits)
-        with self._room.place(min(self._wait_s, deadline.left_s()), n_pixels):
+        with timed("room"):
+            self._room.enter(min(self._wait_s, deadline.left_s()), n_pixels)
+        try:
             # In a function of its own, so that the picture is gone when its room is given back.
-            return _decoded(data, self.limits, region)
+            with timed("decode"):
+                return _decoded(data, self.limits, region)
+        finally:
+            self._room.leave(n_pixels)
 
 
 def _decoded(data: bytes, limits: Limits, region: Region | None) -> Decoded:

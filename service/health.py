@@ -1,4 +1,4 @@
-"""Is the process alive, and can it answer? For load balancers and people."""
+"""Is the process alive, can it answer, and how is it doing? For people and their tools."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
+from service import metrics as numbers
 from service.errors import RETRY_AFTER_S, NotReady
 from service.parts import parts
 from service.snapshots import Live, SnapshotHolder
@@ -33,6 +34,12 @@ def readyz() -> Response:
         response.status_code = 503
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return response
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """Give counts and times of all workers in Prometheus' text format."""
+    return Response(numbers.page(parts().holder), content_type=numbers.CONTENT_TYPE)
 
 
 def _parts(live: Live) -> dict[str, Any]:

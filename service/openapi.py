@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service import schemas
+from service.access import OPEN
 
 API = "/api/v1"
 _TAGS = {
@@ -27,6 +28,7 @@ _TAGS = {
     "collection": "collection",
     "livez": "health",
     "readyz": "health",
+    "metrics": "health",
 }
 _WAYS_IN = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -74,14 +76,22 @@ class Operation:
         return _TAGS[self.path.removeprefix(API).split("/")[1]]
 
     @property
+    def is_open(self) -> bool:
+        """Whether it asks for no key."""
+        return self.path in OPEN
+
+    @property
     def statuses(self) -> list[int]:
         """Every error status that it may answer with."""
         of_query = (422,) if self.query else ()
         of_body = _OF_BODIES if self.json else ()
         of_path = (404,) if "{" in self.path else ()
-        of_key = (401,) if self.path.startswith(API) else ()
-        of_snapshot = () if self.path == "/livez" else (503,)
-        return sorted({*self.errors, *of_query, *of_body, *of_path, *of_key, *of_snapshot})
+        of_key = () if self.is_open else (401,)
+        of_limit = (429,) if self.path.startswith(API) else ()
+        of_snapshot = () if self.path in ("/livez", "/metrics") else (503,)
+        return sorted(
+            {*self.errors, *of_query, *of_body, *of_path, *of_key, *of_limit, *of_snapshot}
+        )
 
 
 OPERATIONS = [
@@ -133,6 +143,7 @@ OPERATIONS = [
     ),
     Operation("get", "/livez", "Whether the process answers", ""),
     Operation("get", "/readyz", "Whether it can answer searches, part by part", ""),
+    Operation("get", "/metrics", "Counts and times of all workers, for Prometheus", "text/plain"),
 ]  # fmt: skip
 
 
@@ -180,7 +191,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     if operation.json is not None:
         described["requestBody"] = {"required": True, "content": _bodies(operation)}
-    if operation.tag == "health":
+    if operation.is_open:
         described["security"] = []
     return described
 

@@ -18,6 +18,7 @@ from models.preprocess import pixel_digest
 from service import deadline, filters
 from service.decoding import Decoded, Decoding
 from service.errors import InvalidRequest
+from service.metrics import timed
 from service.ranking import rank
 from service.regions import Region
 from service.schemas import Filter, FilteredPage, Options
@@ -154,7 +155,8 @@ def query_of_part(
 
 def _encoded(live: Live, picture: Decoded) -> NDArray[np.float32]:
     deadline.check()
-    return live.encoder.encode(picture.pixels[np.newaxis])[0]
+    with timed("encode"):
+        return live.encoder.encode(picture.pixels[np.newaxis])[0]
 
 
 def query_of_id(live: Live, image_id: str) -> Query:
@@ -258,8 +260,9 @@ def search(live: Live, query: Query, options: Options) -> Answer:
     deadline.check()
     started = time.perf_counter()
     rows = None if options.filter is None else rows_passing(live, options.filter)
-    left_out = None if options.include_self else _rows(query.examples)
-    ranking = rank(live.snapshot, query.vector, query.row, options, rows, left_out)
+    with timed("search"):
+        left_out = None if options.include_self else _rows(query.examples)
+        ranking = rank(live.snapshot, query.vector, query.row, options, rows, left_out)
     page = slice(options.offset, options.offset + options.limit)
     hits = _hits(live.snapshot, ranking.scores[page], ranking.rows[page], options.with_vector)
     time_ms = 1000 * (time.perf_counter() - started)

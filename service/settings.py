@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from service.errors import SettingsError
 
@@ -52,6 +53,24 @@ def _keys(text: str) -> tuple[str, ...]:
     if not keys:
         raise ValueError("no key")
     return keys
+
+
+def _rate(text: str) -> str:
+    """A rate such as 60/minute, or several with semicolons between."""  # noqa: D401 - as above
+    from limits import parse_many  # slow to import, and seldom wanted
+
+    parse_many(text)  # ValueError if it is none
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins such as https://example.org with commas between, or *."""  # noqa: D401 - as above
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin not in ("*", f"{parts.scheme}://{parts.netloc}") or origin == "://":
+            raise ValueError(origin)
+    return origins
 
 
 def _workers() -> int:
@@ -99,6 +118,27 @@ class Settings:
         "none: open to all",
         secret=True,
     )
+    rate_limit: str | None = _setting(
+        None,
+        _rate,
+        "rate",
+        "How much one client may ask, by its key or else its address: `60/minute`, "
+        "`5/second;1000/day`. All workers count together.",
+        "none",
+    )
+    proxies: int = _setting(
+        0,
+        _number(int, 0),
+        "proxies",
+        "Proxies before the service whose `X-Forwarded-For` and `-Proto` are believed.",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        (),
+        _origins,
+        "origins",
+        "Sites whose scripts may ask the API from a browser, with commas between; `*` for all.",
+        "none",
+    )
     max_body_bytes: int = _setting(
         20 * 2**20, _number(int, 1024), "bytes", "Largest request body, and largest picture file."
     )
@@ -129,6 +169,12 @@ class Settings:
         "seconds",
         "Time that a request may take once it has arrived; the next step after it is a 503.",
     )
+    client_s: float = _setting(
+        60.0,
+        _number(float, 1),
+        "seconds",
+        "Time that a client may keep a thread waiting with its body, or by not taking the answer.",
+    )
     decodes: int = _setting(
         2, _number(int, 1), "pictures", "Uploads that are decoded at a time in each worker."
     )
@@ -143,6 +189,12 @@ class Settings:
     )
     search_threads: int = _setting(
         1, _number(int, 1), "threads", "Threads of FAISS in each worker."
+    )
+    max_requests: int = _setting(
+        0,
+        _number(int, 0),
+        "requests",
+        "Requests after which a worker is replaced by a fresh one; 0: never.",
     )
     poll_s: float = _setting(
         1.0, _number(float, 0.01), "seconds", "Time between two looks for a new snapshot."

@@ -162,12 +162,22 @@ class SnapshotHolder:
         Opens the encoder that belongs to a snapshot.
     poll_s : float
         Seconds between two looks at CURRENT.
+    note : callable, optional
+        Told of every exchange: the ids of the snapshot that was live and of the one that is, None
+        where there is none.
     """
 
-    def __init__(self, data: DataFolder, open_encoder: OpenEncoder, poll_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        data: DataFolder,
+        open_encoder: OpenEncoder,
+        poll_s: float = 1.0,
+        note: Callable[[str | None, str | None], None] = lambda old, new: None,
+    ) -> None:
         self._data = data
         self._open_encoder = open_encoder
         self._poll_s = poll_s
+        self._note = note
         self._lock = threading.Lock()  # guards _live, its counts, and _problems
         self._looking = threading.Lock()  # one look at a time
         self._live: Live | None = None
@@ -251,6 +261,7 @@ class SnapshotHolder:
             if old is not None:
                 old.retired = True
             idle = old is not None and old.users == 0
+            self._note(None if old is None else old.id, None if new is None else new.id)
         if old is not None and idle:
             old.close()
 

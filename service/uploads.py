@@ -42,6 +42,31 @@ class InMemoryRequest(Request):
         return io.BytesIO()
 
 
+class CountedBody:
+    """A body that knows how much of it has been read.
+
+    Parameters
+    ----------
+    stream : binary file
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._n_bytes = 0
+        self._ended = False
+
+    def read(self, *size: int) -> bytes:
+        """Read; as any binary file."""
+        data = self._stream.read(*size)
+        self._n_bytes += len(data)
+        self._ended = self._ended or not data
+        return data
+
+    def is_cut_off(self, length: int | None) -> bool:
+        """Say whether it ended before the length that was said beforehand."""
+        return self._ended and length is not None and self._n_bytes < length
+
+
 def receive(request: Request) -> None:
     """Read the whole body now; `files`, `form` and `get_data` then find it in memory.
 
@@ -52,15 +77,25 @@ def receive(request: Request) -> None:
     TooSlow
         If it ends before its end: the client has gone, or was too slow and has been cut off.
     """
+    body = CountedBody(request.environ["wsgi.input"])
+    request.environ["wsgi.input"] = body
     try:
         if request.mimetype == "multipart/form-data":
             _ = request.files
         else:
             request.get_data()
-    except ClientDisconnected as error:
-        raise TooSlow("the body did not come whole, or not in time: send it again") from error
     except ParseException as error:  # of a body in chunks
         raise MalformedBody("the chunks of the body cannot be read") from error
+    except (ClientDisconnected, MalformedBody) as error:
+        if isinstance(error, ClientDisconnected) or body.is_cut_off(request.content_length):
+            raise _too_slow() from error
+        raise
+    if body.is_cut_off(request.content_length):
+        raise _too_slow()
+
+
+def _too_slow() -> TooSlow:
+    return TooSlow("the body did not come whole, or not in time: send it again")
 
 
 def whole_body(request: Request) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from service.app import make_app
 from service.openapi import API, OPERATIONS, document
 from service.parts import KEY
-from service.schemas import Options, SearchBody
+from service.schemas import OptionsOfPicture, SearchBody
 from service.settings import Settings
 
 
@@ -25,7 +25,7 @@ def test_document_describes_exactly_the_routes_that_there_are(tmp_path):
         (method.lower(), re.sub(r"<(?:int:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith((API, "/livez", "/readyz"))
+        if rule.rule.startswith((API, "/livez", "/readyz", "/metrics"))
     }
     assert {(o.method, o.path) for o in OPERATIONS} == served
 
@@ -41,7 +41,7 @@ def test_search_takes_a_form_or_json():
     """Both kinds of body are described, with the fields of the models that check them."""
     content = document()["paths"][f"{API}/search"]["post"]["requestBody"]["content"]
     form = content["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"image", *Options.model_fields}
+    assert set(form["properties"]) == {"image", *OptionsOfPicture.model_fields}
     assert form["properties"]["image"]["format"] == "binary"
     assert content["application/json"]["schema"]["$ref"].endswith("/SearchBody")
     described = document()["components"]["schemas"]["SearchBody"]["properties"]
@@ -61,10 +61,15 @@ def test_fields_of_an_address_are_never_null(path):
     [
         ("/livez", "get", {"200"}),
         ("/readyz", "get", {"200", "503"}),
-        (f"{API}/collection", "get", {"200", "401", "503"}),
-        (f"{API}/images", "get", {"200", "401", "422", "503"}),
-        (f"{API}/images/{{image_id}}/file", "get", {"200", "401", "404", "416", "503"}),
-        (f"{API}/search", "post", {"200", "400", "401", "404", "408", "413", "415", "422", "503"}),
+        ("/metrics", "get", {"200", "401"}),
+        (f"{API}/collection", "get", {"200", "401", "429", "503"}),
+        (f"{API}/images", "get", {"200", "401", "422", "429", "503"}),
+        (f"{API}/images/{{image_id}}/file", "get", {"200", "401", "404", "416", "429", "503"}),
+        (
+            f"{API}/search",
+            "post",
+            {"200", "400", "401", "404", "408", "413", "415", "422", "429", "503"},
+        ),
     ],
 )
 def test_statuses_of_a_route(path, method, statuses):

@@ -1,0 +1,108 @@
+"""How much one client may ask, by its key or else its address; all workers count together.
+
+Health checks and metrics are free, and so are the files that a page brings along: pictures,
+thumbnails, style. A batch counts as its searches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import sqlite3
+import time
+
+from flask import Flask, g, request
+from limits import RateLimitItem, parse_many
+from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+
+from service.access import Keys
+from service.errors import Overloaded, RateLimited
+
+_FREE = frozenset(
+    {
+        "health.livez", "health.readyz", "health.metrics", "static", "docs.docs_file",
+        "api.get_file", "api.get_thumbnail",
+    }
+)  # fmt: skip
+
+
+class RateLimit:
+    """Count what clients ask; safe for any number of threads.
+
+    Parameters
+    ----------
+    text : str
+        "60/minute", or several with semicolons between, all of which hold.
+    counts : Storage
+    """
+
+    def __init__(self, text: str, counts: Storage) -> None:
+        self._limits: list[RateLimitItem] = parse_many(text)
+        self._limiter = FixedWindowRateLimiter(counts)
+
+    def charge(self, client: str, n_requests: int = 1) -> None:
+        """Count some requests of a client.
+
+        Raises
+        ------
+        RateLimited
+            If they are more than it may ask.
+        Overloaded
+            If they cannot be counted, as the machine is too busy.
+        """
+        try:
+            for limit in self._limits:
+                if not self._limiter.hit(limit, client, cost=n_requests):
+                    raise self._refusal(limit, client)
+        except sqlite3.OperationalError as error:
+            raise Overloaded("the service is busy (counting): ask again", "counting") from error
+
+    def _refusal(self, limit: RateLimitItem, client: str) -> RateLimited:
+        end = self._limiter.get_window_stats(limit, client).reset_time
+        after_s = max(1, int(end - time.time()) + 1)
+        return RateLimited(
+            f"you may ask {limit.amount} times in {_span(limit)}: ask again in {after_s} s", after_s
+        )
+
+
+def install(app: Flask, limit: RateLimit, keys: Keys) -> None:
+    """Let every request of an application be counted; call before what needs a key."""
+
+    @app.before_request
+    def count() -> None:
+        if request.endpoint not in _FREE:
+            g.rate_limit, g.client = limit, _client(keys)
+            limit.charge(g.client)
+
+
+def charge_more(n_requests: int) -> None:
+    """Count the request at hand as so many more than one; does nothing without a limit."""
+    if n_requests > 0 and "rate_limit" in g:
+        g.rate_limit.charge(g.client, n_requests)
+
+
+def _client(keys: Keys) -> str:
+    """Name who asks: the number of the key, or a digest of the address."""
+    number = keys.number(request)
+    if number is not None:
+        return f"key {number}"
+    return hashlib.sha256(_network(request.remote_addr or "").encode()).hexdigest()
+
+
+def _network(address: str) -> str:
+    """Return an address; of IPv6 the part that one subscriber has (RFC 6177)."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def _span(limit: RateLimitItem) -> str:
+    n, name = limit.multiples, limit.GRANULARITY.name
+    return f"a {name}" if n == 1 else f"{n} {name}s"
