@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from models.bounds import MAX_EXIF_BYTES, CountedReads, check_decoding, check_file
 from models.errors import ImageTooLarge, UndecodableImage, UnknownFormat
 
 SIDE_PX = 256
@@ -40,6 +41,7 @@ _DECODER_ERRORS = (
     KeyError,  # unknown tag, compression or marker
     IndexError,  # a header that points past its end
     AttributeError,  # a frame without a palette or tile
+    AssertionError,  # Pillow's own, as of a palette picture that brings no palette
     struct.error,  # a header that is too short
     zlib.error,
     EOFError,  # no first frame
@@ -281,8 +283,10 @@ def _decode(data: bytes, limits: Limits) -> tuple[Image.Image, str]:
 
 def _opened(data: bytes, format_: str, limits: Limits) -> Image.Image:
     """Read the header only."""
-    image = Image.open(io.BytesIO(data), formats=[_prepare_decoder(format_)])
+    check_file(data, format_)
+    image = Image.open(CountedReads(data, format_), formats=[_prepare_decoder(format_)])
     _check_pixels(image, limits)
+    check_decoding(image, limits.max_pixels)
     return image
 
 
@@ -370,6 +374,8 @@ def _prepare_decoder(format_: str) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; broken EXIF does not make a picture unreadable."""
+    if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
+        return 1
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _DECODER_ERRORS:
