@@ -42,6 +42,7 @@ class Askers:
         self.base, self.pictures, self.ids_of = f"http://127.0.0.1:{port}", pictures, ids_of
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.begun_on: dict[str, float] = {}  # when the last request began that it answered
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, args=(seed,)) for seed in range(_THREADS)
@@ -62,32 +63,35 @@ class Askers:
         rng = random.Random(seed)
         kinds = {"upload": self._upload, "id": self._by_id, "page": self._page}
         while not self._stop.is_set():
-            kind = rng.choice(list(kinds))
+            kind, begun = rng.choice(list(kinds)), time.monotonic()
             try:
-                kinds[kind](rng)
+                answered_by = kinds[kind](rng)
+                if answered_by is not None:
+                    self.begun_on[answered_by] = max(begun, self.begun_on.get(answered_by, 0.0))
                 self.counts[kind] += 1
             except (OSError, ValueError, KeyError) as error:
                 self.faults.append(f"{kind}: {error}")
 
-    def _upload(self, rng: random.Random) -> None:
+    def _upload(self, rng: random.Random) -> str:
         body, kind = multipart(rng.choice(self.pictures).read_bytes())
         request = urllib.request.Request(f"{self.base}/api/v1/search", body, {"Content-Type": kind})
-        self._check(json.load(urllib.request.urlopen(request, timeout=60)))
+        return self._checked(json.load(urllib.request.urlopen(request, timeout=60)))
 
-    def _by_id(self, rng: random.Random) -> None:
+    def _by_id(self, rng: random.Random) -> str:
         # An id that all snapshots hold, so that none may answer 404.
         common = sorted(set.intersection(*list(self.ids_of.values())))
         url = f"{self.base}/api/v1/images/{rng.choice(common)}/similar?limit=20"
-        self._check(json.load(urllib.request.urlopen(url, timeout=60)))
+        return self._checked(json.load(urllib.request.urlopen(url, timeout=60)))
 
     def _page(self, rng: random.Random) -> None:
         page = rng.choice(["/", "/browse", "/groups", "/collection"])
         urllib.request.urlopen(self.base + page, timeout=60).read()
 
-    def _check(self, answer: dict) -> None:
+    def _checked(self, answer: dict) -> str:
         strangers = {one["id"] for one in answer["results"]} - self.ids_of[answer["snapshot"]]
         if strangers:
             raise ValueError(f"mixed answer: {strangers} are not in {answer['snapshot']}")
+        return answer["snapshot"]
 
 
 class MemoryLog:
@@ -157,9 +161,8 @@ def measure(
         askers.start()
         memory.start()
         time.sleep(_WARM_S)
-        publish(
-            folder, sources[n_images:], minutes * 60 - 2 * _WARM_S, publications, rollbacks, ids_of
-        )
+        steps = Steps(folder, sources[n_images:], ids_of, askers)
+        steps.run(minutes * 60 - 2 * _WARM_S, publications, rollbacks)
         time.sleep(_WARM_S)
         memory.stop()
         askers.stop()
@@ -167,52 +170,68 @@ def measure(
     click.echo(f"{n_asked:,} answers {dict(askers.counts)}, {len(askers.faults)} failed or mixed")
     for fault in askers.faults[:10]:
         click.echo(f"  {fault}")
+    if steps.delays_s:
+        click.echo(f"requests began on the old snapshot for at most {max(steps.delays_s):.2f} s")
     click.echo(f"anonymous memory of all processes, MB, every {_EVERY_S} s: {memory.line()}")
 
 
-def publish(
-    folder: Path,
-    spare: list[Path],
-    seconds: float,
-    publications: int,
-    rollbacks: int,
-    ids_of: dict[str, set[str]],
-) -> None:
-    """Publish by adding pictures, and roll back in between, spread over some seconds."""
-    data, start = folder / "data", time.monotonic()
-    n_steps = publications + rollbacks
-    if n_steps == 0:  # what the load alone does to memory
-        time.sleep(seconds)
-        return
-    every = max(2, n_steps // max(rollbacks, 1))
-    for step in range(n_steps):
-        if step % every == every - 1 and rollbacks > 0:
-            rollbacks -= 1
-            older = DataFolder(data).ids()[-2]
-            indexer(data, "snapshots", "rollback", older)
-        else:
-            shutil.copy(spare[step % len(spare)], folder / "images")
-            reindex_noting(data, ids_of)
-        due = start + seconds * (step + 1) / n_steps
-        time.sleep(max(0.0, due - time.monotonic()))
+class Steps:
+    """Publications, by adding a picture each, and rollbacks in between.
 
+    Attributes
+    ----------
+    delays_s : list of float
+        How long after each exchange of CURRENT requests began that the old snapshot answered.
+    """
 
-def reindex_noting(data: Path, ids_of: dict[str, set[str]]) -> None:
-    """Re-index, and know the new snapshot's ids before anybody can be answered from it."""
-    names = {p.name for p in (data / "snapshots").iterdir()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "indexer", "reindex", "--data", str(data)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None:
-        fresh = {p.name for p in (data / "snapshots").iterdir()} - names
-        if any(not name.startswith(".") and name not in ids_of for name in fresh):
-            note_ids(data, ids_of)
-        time.sleep(0.002)
-    if process.returncode != 0:
-        raise RuntimeError(f"reindex ended with {process.returncode}")
-    note_ids(data, ids_of)
+    def __init__(
+        self, folder: Path, spare: list[Path], ids_of: dict[str, set[str]], askers: Askers
+    ) -> None:
+        self.delays_s: list[float] = []
+        self._folder, self._data, self._spare = folder, folder / "data", spare
+        self._ids_of, self._askers = ids_of, askers
+
+    def run(self, seconds: float, publications: int, rollbacks: int) -> None:
+        """Spread them over some seconds."""
+        start, n_steps = time.monotonic(), publications + rollbacks
+        if n_steps == 0:  # what the load alone does to memory
+            time.sleep(seconds)
+            return
+        every = max(2, n_steps // max(rollbacks, 1))
+        for step in range(n_steps):
+            before = DataFolder(self._data).current_id()
+            if step % every == every - 1 and rollbacks > 0:
+                rollbacks -= 1
+                exchanged = self._noting("snapshots", "rollback", DataFolder(self._data).ids()[-2])
+            else:
+                shutil.copy(self._spare[step % len(self._spare)], self._folder / "images")
+                exchanged = self._noting("reindex")
+            due = start + seconds * (step + 1) / n_steps
+            time.sleep(max(0.0, due - time.monotonic()))
+            last = self._askers.begun_on.get(before or "", exchanged)
+            self.delays_s.append(max(0.0, last - exchanged))
+
+    def _noting(self, *command: str) -> float:
+        """Run a command; return when CURRENT changed.
+
+        A new snapshot's ids are read before anybody can be answered from it.
+        """
+        folder = DataFolder(self._data)
+        before, exchanged = folder.current_id(), time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "indexer", *command, "--data", str(self._data)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while process.poll() is None:
+            note_ids(self._data, self._ids_of)
+            if folder.current_id() == before:
+                exchanged = time.monotonic()
+            time.sleep(0.002)
+        if process.returncode != 0:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+        note_ids(self._data, self._ids_of)
+        return exchanged
 
 
 def note_ids(data: Path, ids_of: dict[str, set[str]]) -> None:

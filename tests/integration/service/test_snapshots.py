@@ -7,6 +7,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from service.errors import NotReady
+from service.settings import Settings
 from service.snapshots import SnapshotHolder
 from tests.fakes import FakeEncoder
 
@@ -267,3 +268,8 @@ def test_many_requests_over_many_swaps(place, holder_of):
         thread.join()
     assert not wrong
     assert len(seen) >= 5
+
+
+def test_a_service_looks_often_enough(place):
+    """A new snapshot is to answer within two seconds, and opening it takes some of them."""
+    assert Settings(data=place.data.root).poll_s <= 1.0
