@@ -1,9 +1,10 @@
-"""What encoder and decoder share: a checked file, run in batches, one interpreter a thread."""
+"""What encoder and decoder share: a checked file, run in batches, one interpreter a run."""
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ BATCH_SIZE = 8
 class LiteModel:
     """A tflite model with one input and one output, rows first.
 
-    Safe in threads: each thread gets an interpreter of its own, when it first needs one. A model
-    whose number of rows is fixed to 1 is run row by row.
+    Safe in threads: each run has an interpreter to itself, and leaves it for the next one. So there
+    are as many as ever ran at the same time, however many threads there are; each keeps its working
+    memory. A model whose number of rows is fixed to 1 is run row by row.
 
     Parameters
     ----------
@@ -48,8 +50,9 @@ class LiteModel:
     def __init__(self, content: bytes, n_threads: int = 1) -> None:
         self._content = content
         self._n_threads = n_threads
-        self._local = threading.local()
-        details = _only(self._interpreter().get_input_details(), "input")
+        self._idle: list[_Ready] = []
+        with self._borrowed() as ready:
+            details = _only(ready.interpreter.get_input_details(), "input")
         signature = [int(side) for side in details["shape_signature"]]
         if not signature or signature[0] not in (-1, 1):
             raise ModelMismatch(
@@ -74,22 +77,37 @@ class LiteModel:
         return np.concatenate([self._run(rows[i : i + 1]) for i in range(len(rows))])
 
     def _run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
-        interpreter = self._interpreter()
-        index = interpreter.get_input_details()[0]["index"]
-        if self._local.n_rows != len(rows):
-            interpreter.resize_tensor_input(index, [len(rows), *self.input_shape])
-            interpreter.allocate_tensors()
-            self._local.n_rows = len(rows)
-        interpreter.set_tensor(index, rows)
-        interpreter.invoke()
-        output = _only(interpreter.get_output_details(), "output")
-        return _as_real(interpreter.get_tensor(output["index"]), output)
+        with self._borrowed() as ready:
+            interpreter = ready.interpreter
+            index = interpreter.get_input_details()[0]["index"]
+            if ready.n_rows != len(rows):
+                interpreter.resize_tensor_input(index, [len(rows), *self.input_shape])
+                interpreter.allocate_tensors()
+                ready.n_rows = len(rows)
+            interpreter.set_tensor(index, rows)
+            interpreter.invoke()
+            output = _only(interpreter.get_output_details(), "output")
+            return _as_real(interpreter.get_tensor(output["index"]), output)
 
-    def _interpreter(self) -> Interpreter:
-        if not hasattr(self._local, "interpreter"):
-            self._local.interpreter = _interpreter(self._content, self._n_threads)
-            self._local.n_rows = None
-        return self._local.interpreter
+    @contextmanager
+    def _borrowed(self) -> Iterator["_Ready"]:
+        """Give an interpreter that nobody else uses until the end of the block."""
+        try:
+            ready = self._idle.pop()  # the one used last, whose memory is still in the caches
+        except IndexError:
+            ready = _Ready(_interpreter(self._content, self._n_threads))
+        try:
+            yield ready
+        finally:
+            self._idle.append(ready)
+
+
+@dataclass
+class _Ready:
+    """An interpreter, and how many rows it is set to."""
+
+    interpreter: Interpreter
+    n_rows: int | None = None
 
 
 def batches(n_rows: int) -> Iterator[slice]:

@@ -361,3 +361,13 @@ def test_decoder_open_refuses_the_encoder_file(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "decoder.json", tmp_path / "decoder.json")
     with pytest.raises(ModelMismatch, match="SHA-256"):
         Decoder.open(tmp_path / "decoder.tflite")
+
+
+def test_encoder_keeps_as_many_interpreters_as_run_at_a_time(images: np.ndarray) -> None:
+    """A server with many threads, few of which encode at a time, does not pay for all of them."""
+    fresh = Encoder.open(GOLDEN / "encoder.tflite")
+    expected = fresh.encode(images)
+    for _ in range(12):  # one after the other, each in a thread of its own
+        with ThreadPoolExecutor(1) as pool:
+            np.testing.assert_array_equal(pool.submit(fresh.encode, images).result(), expected)
+    assert len(fresh._model._idle) == 1
