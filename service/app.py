@@ -16,6 +16,7 @@ from models.preprocess import Limits
 from service import (
     admission,
     api,
+    compression,
     cross_origin,
     docs,
     health,
@@ -69,6 +70,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
     _install_guards(app, settings)
+    compression.install(app)
     app.after_request(_add_headers)
     return app
 
