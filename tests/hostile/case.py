@@ -27,7 +27,7 @@ class Case:
     tolerance : int
         How far the mean may be off, 0 to 255.
     in_folder : str or None
-        The indexer's answer, where its wider limits make it another: "read".
+        The indexer's code, where its wider limits make it another.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Case:
     @property
     def folder_code(self) -> str | None:
         """Code that the indexer lists it with, None where it is taken in."""
-        return None if self.in_folder == "read" else self.code
+        return self.in_folder or self.code
 
 
 def of(data: bytes) -> Callable[[], bytes]:
