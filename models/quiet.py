@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 # Two threads that swap the descriptor at once could leave it swapped.
 _LOCK = threading.RLock()
@@ -19,7 +20,7 @@ def quiet_stderr() -> Iterator[None]:
     minded, so no setting silences them. Affects the whole process: for loading only.
     """
     sys.stderr.flush()
-    with _LOCK, tempfile.TemporaryFile() as held:
+    with _LOCK, _nameless_file() as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -31,3 +32,10 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _nameless_file() -> IO[bytes]:
+    """Give a file in memory where the system has such: no disk may be writable."""
+    if hasattr(os, "memfd_create"):  # not on macOS
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()

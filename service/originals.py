@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 
 from index.catalogue import ImageRecord
@@ -38,16 +39,19 @@ def find(record: ImageRecord, root: Path) -> Path:
     Raises
     ------
     NoPictureFile
-        If there is none, or the path or a link leads out of the root.
+        If there is none, the path or a link leads out of the root, or the service may not read it.
     """
     path = record.file_under(root).resolve()
     if not path.is_relative_to(root.resolve()):
         raise NoPictureFile(f"{record.path} leads out of the image root, so it is not sent")
-    if not path.is_file():
+    if not os.access(path, os.R_OK):  # no error where even its folder may not be looked into
         raise NoPictureFile(
-            f"{record.path} is not in the image root: if the pictures have been moved, "
-            "start the service with LOOKALIKE_IMAGES set to their new folder"
+            f"{record.path} is not in the image root, or the service's user may not read it: if "
+            "the pictures have been moved, start the service with LOOKALIKE_IMAGES set to their "
+            "new folder"
         )
+    if not path.is_file():
+        raise NoPictureFile(f"{record.path} is no file any more: run `reindex`")
     return path
 
 
