@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.catalogue import ImageRecord, image_ids, write_catalogue
+from index.catalogue import ImageRecord, image_ids, readable_path, write_catalogue
 from index.clusters import Clusters
 from index.faiss_store import FaissStore
 from index.manifest import Manifest
@@ -44,10 +44,10 @@ def publish_pictures(
     ids = image_ids(sha256s)
     records = [
         ImageRecord(
-            row, ids[row], path.relative_to(root).as_posix(), sha256s[row],
+            row, ids[row], readable_path(path.relative_to(root))[0], sha256s[row],
             pixel_digest(pictures[row].pixels), len(contents[row]), path.stat().st_mtime_ns,
             pictures[row].width, pictures[row].height, pictures[row].format,
-            (metadata or {}).get(path.name, {}),
+            (metadata or {}).get(path.name, {}), readable_path(path.relative_to(root))[1],
         )
         for row, path in enumerate(paths)
     ]  # fmt: skip
