@@ -47,12 +47,15 @@ def main(data: Path, workers: tuple[int, ...]) -> None:
 
 
 @contextmanager
-def running(data: Path, n_workers: int) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+def running(
+    data: Path, n_workers: int, **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
     """Run the service; give its process, its port and the seconds until it was ready."""
     port = free_port()
     environment = os.environ | {
         "LOOKALIKE_DATA": str(data.resolve()),
         "LOOKALIKE_WORKERS": str(n_workers),
+        **settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
     command += ["-b", f"127.0.0.1:{port}", "service:create_app()"]
