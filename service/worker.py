@@ -121,6 +121,13 @@ class Worker(ThreadWorker):
 
     client_s: ClassVar[float] = 60.0
 
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker cannot do: it reads heads before there is a parser."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise SystemExit("this service speaks no TLS: end it in a proxy before the service")
+
     def __init__(self, *how: Any, **more: Any) -> None:
         super().__init__(*how, **more)
         self._queued: dict[TConn, float] = {}  # since when; whole heads without a thread

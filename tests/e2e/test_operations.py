@@ -291,6 +291,27 @@ def upload(server, body):
         return answer.status
 
 
+def test_log_holds_nothing_of_a_client(serving, tmp_path):
+    """Neither keys, nor names of files, nor bytes, nor what gunicorn itself refuses."""
+    server = serving(WORKERS="1", API_KEY="geheim-1")
+    body = form(b"geheim-2").replace(b'filename="a"', b'filename="geheim-3"')
+    head = f"{HEAD}X-API-Key: geheim-1\r\nContent-Length: {len(body)}\r\n\r\n"
+    requests = [
+        head.encode() + body,
+        b"GET /geheim-4?geheim-5 HTTP/1.1\r\nHost: geheim-6\r\nX-API-Key: geheim-7\r\n\r\n",
+        b"GEHEIM8 / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]
+    for request in requests:
+        with connect(server) as client:
+            client.sendall(request)
+            client.recv(1 << 16)
+    server.process.terminate()
+    server.process.wait(timeout=60)
+    log = (tmp_path / "log").read_text()
+    assert log.count("request=") >= 3
+    assert not re.search("geheim", log, re.I)
+
+
 @pytest.mark.parametrize("how", ["form", "chunked", "json"])
 def test_uploads_touch_no_disk(built, tmp_path, how):
     """Half-way through 8 MB, and after them, no worker has a file open that it could write to."""

@@ -89,6 +89,13 @@ def test_goodbye_waits_for_the_client_but_not_for_ever(pair, monkeypatch):
     assert ours.recv(10) == b""
 
 
+def test_tls_is_refused_with_a_sentence():
+    """Who gives gunicorn a certificate hears where TLS belongs instead of time-outs."""
+    cfg = SimpleNamespace(is_ssl=True, worker_connections=500, threads=4, keepalive=5)
+    with pytest.raises(SystemExit, match="proxy"):
+        Worker.check_config(cfg, None)
+
+
 class StandIn(Worker):
     """A worker without a process: only what its sign of life depends on."""
 
