@@ -27,7 +27,6 @@ from tests.fakes import noise_picture
 
 BOUNDARY = "0123456789abcdef"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
-DOCS = REPOSITORY / "docs" / "http-api.md"
 
 
 def get(server, address):
@@ -249,24 +248,3 @@ def test_nothing_is_written_by_serving(server):
     search(server, saved(noise_picture(501), "PNG"))
     get(server, "/api/v1/images?limit=50")
     assert state() == before
-
-
-def test_examples_of_the_docs_run(server, tmp_path):
-    """Every shell example in docs/http-api.md works as it stands."""
-    (tmp_path / "QUERY.jpg").write_bytes(saved(noise_picture(7), "JPEG"))
-    blocks = re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
-    script = "\n".join(block for block in blocks if "curl" in block)
-    assert script.count("curl") >= 10
-    script = script.replace("http://127.0.0.1:8000", server.url)
-    fail_loudly = 'curl() { command curl --silent --show-error --fail-with-body "$@"; echo; }\n'
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", fail_loudly + script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert {"cached", "encoded", "vector"} <= {answer.get("mode") for answer in answers}
-    assert (tmp_path / "original.png").read_bytes().startswith(b"\x89PNG")
