@@ -26,13 +26,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from index import catalogue, manifest, thumbnails
+from index import catalogue, manifest, projection, thumbnails
 from index.catalogue import Catalogue
 from index.clusters import Clusters
 from index.durable import replace_text, sync_file, sync_folder
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NoSnapshot
 from index.faiss_store import FaissStore
 from index.manifest import FileEntry, Manifest
+from index.projection import Projection
 from index.store import VectorStore
 from index.thumbnails import Thumbnails
 from index.topk import TopKTable
@@ -107,6 +108,17 @@ class Snapshot:
     def clusters(self) -> Clusters | None:
         """The groups, read at the first use."""
         return self._optional(CLUSTERS_FILE, Clusters.load)
+
+    @cached_property
+    def projection(self) -> Projection | None:
+        """The map, read at the first use; CorruptSnapshot if it is of another collection."""
+        found: Projection | None = self._optional(projection.FILE, Projection.load)
+        if found is not None and len(found) != len(self):
+            raise CorruptSnapshot(
+                f"{projection.FILE} of snapshot {self.id} is of {len(found)} pictures, "
+                f"the snapshot of {len(self)}"
+            )
+        return found
 
     @property
     def image_root(self) -> Path:

@@ -45,6 +45,7 @@ from indexer.evaluation import labels_of
 from indexer.fasterpam import check_n_clusters
 from indexer.fit import measure_fit
 from indexer.grouping import GROUP_FILES, group, write_sheets
+from indexer.mapping import draw_map
 from indexer.named_encoder import named_encoder
 from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
 from indexer.partition import Member, PartitionResult
@@ -148,6 +149,8 @@ def _finish(
         table.save(draft.folder)
     with stages.stage("groups"):
         group(store, draft.folder, options.groups, stages)
+    with stages.stage("map"):
+        draw_map(store, options.seed).save(draft.folder)
     with stages.stage("check"):
         check = check_build(store, encoder, collected, draft.folder, options.seed, stages)
         everything = np.arange(len(store))

@@ -27,6 +27,7 @@ from indexer.encoding import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
 from indexer.fit import FIT_FILE, measure_fit, warning_of_new
 from indexer.grouping import ELBOW_PLOT, carry_groups
+from indexer.mapping import carry_map, draw_map
 from indexer.publishing import library_versions, write_records
 from indexer.quality import QUALITY_FILE
 from indexer.stages import Stages
@@ -221,6 +222,10 @@ def publish_merge(
         is_carried = carry_groups(
             live, store, merge.table_rows(), drift.groups, draft.folder, stages
         )
+    with stages.stage("map"):
+        # Where so much changed that the groups were made anew, so is the map.
+        if not (is_carried and carry_map(live, table, merge.table_rows(), draft.folder)):
+            draw_map(store, settings["seed"]).save(draft.folder)
     with stages.stage("check"):
         warn_if_unfit(live, merge, store, stages)
         is_checked = check_anew(live, merge, store, encoder, drift, draft, stages)

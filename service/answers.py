@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from index.clusters import Clusters, UnknownCluster
 from index.duplicates import DuplicateGroup, describe
 from index.snapshot import Snapshot
 from service import search
-from service.errors import NoGroups
+from service.errors import NoGroups, NoMap
 from service.ranking import SCORE_DECIMALS
 from service.reconstructions import can_paint
 from service.request_log import note_mode
@@ -26,6 +26,7 @@ from service.schemas import (
     DuplicateGroupAnswer,
     ElbowPoint,
     ImageAnswer,
+    MapPoint,
     MemberAnswer,
     SearchAnswer,
     SearchResult,
@@ -147,6 +148,29 @@ def member_answers(
     return [
         MemberAnswer(score=score, image=image_answer(snapshot, record))
         for score, record in zip(scores, records, strict=True)
+    ]
+
+
+def points_of(snapshot: Snapshot) -> NDArray[np.float32]:
+    """Return where each row lies on the map, (n, 2) from 0 to 1; NoMap if there is none."""
+    if snapshot.projection is None:
+        raise NoMap("no map has been made yet: run `bin/lookalike build` on the server")
+    return snapshot.projection.points
+
+
+def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPoint]:
+    """Say where some pictures lie on the map; NoMap if there is none."""
+    places = points_of(snapshot)[[record.row for record in records]].astype(np.float64).round(5)
+    return [
+        MapPoint(
+            id=record.id,
+            path=record.path,
+            x=x,
+            y=y,
+            cluster=search.cluster_of(snapshot, record.row),
+            thumbnail_url=thumbnail_url(snapshot, record.id),
+        )
+        for record, (x, y) in zip(records, places.tolist(), strict=True)
     ]
 
 

@@ -17,6 +17,7 @@ from service.answers import (
     collection_answer,
     duplicate_group_answers,
     image_answer,
+    map_points,
     member_answers,
     members_of,
     search_answer,
@@ -39,6 +40,7 @@ from service.schemas import (
     ErrorAnswer,
     FilteredPage,
     ImagesAnswer,
+    MapAnswer,
     MembersAnswer,
     Options,
     OptionsOfPicture,
@@ -222,6 +224,16 @@ def get_duplicates() -> Response:
             groups=duplicate_group_answers(live.snapshot, shown, MOST_MEMBERS),
         )
         return _json(answer)
+
+
+@bp.get("/map")
+def get_map() -> Response:
+    """Say where the pictures lie on the map, in the order of their rows."""
+    page = _arguments(FilteredPage)
+    with parts().holder.use() as live:
+        total, records = search.pictures(live, page)
+        points = map_points(live.snapshot, records)
+        return _json(MapAnswer(snapshot=live.id, total=total, points=points))
 
 
 @bp.get("/collection")

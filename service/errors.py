@@ -5,6 +5,7 @@
     ServiceError
     ├── SettingsError       the environment asks for something that cannot be; stops the start
     ├── NoGroups            404 not_found     the snapshot holds no groups, or none of this label
+    ├── NoMap               404 not_found     the snapshot holds no map
     ├── NoThumbnail         404 not_found     the snapshot holds no thumbnail of this picture
     ├── NoReconstruction    404 not_found     the snapshot holds no decoder
     ├── NoPictureFile       404 not_found     the original is not under the image root
@@ -73,6 +74,12 @@ class SettingsError(ServiceError):
 
 class NoGroups(ServiceError):
     """The live snapshot has no groups, or no group of this label."""
+
+    status = 404
+
+
+class NoMap(ServiceError):
+    """The live snapshot has no map."""
 
     status = 404
 

@@ -25,6 +25,7 @@ _TAGS = {
     "images": "images",
     "clusters": "groups",
     "duplicates": "groups",
+    "map": "groups",
     "collection": "collection",
     "livez": "health",
     "readyz": "health",
@@ -137,6 +138,10 @@ OPERATIONS = [
     Operation(
         "get", f"{API}/duplicates", "Pictures that look the same",
         schemas.DuplicatesAnswer, schemas.DuplicatesPage,
+    ),
+    Operation(
+        "get", f"{API}/map", "Where the pictures lie on the map, alike ones close together",
+        schemas.MapAnswer, schemas.FilteredPage, errors=(404,),
     ),
     Operation(
         "get", f"{API}/collection", "What the service answers from", schemas.CollectionAnswer

@@ -17,7 +17,7 @@ from index.catalogue import ImageRecord
 from index.duplicates import DEFAULT_THRESHOLD
 from index.snapshot import Snapshot
 from models.preprocess import thumbnail
-from service import answers, curve, search
+from service import answers, atlas, curve, search
 from service.errors import Failure, InvalidRequest
 from service.parts import parts
 from service.queries import query_of_file, query_of_indexed
@@ -297,6 +297,25 @@ def group(label: int) -> str:
             label=label,
             members=answers.member_answers(live.snapshot, clusters, wanted),
             pager=Pager(page.offset, N_BROWSED, len(rows)),
+            **_common(live),
+        )
+
+
+@bp.get("/map")
+def map_() -> str:
+    """Show where the pictures lie on the map, and some of those that stand for groups."""
+    page = from_fields(Within, request.args.to_dict(flat=False))
+    with parts().holder.use() as live:
+        snapshot = live.snapshot
+        rows = atlas.rows_to_show(snapshot, page.cluster)
+        return render_template(
+            "map.html",
+            drawing=atlas.draw(answers.map_points(snapshot, snapshot.catalogue.records(rows))),
+            landmarks=atlas.draw(
+                answers.map_points(snapshot, snapshot.catalogue.records(atlas.landmarks(snapshot)))
+            ),
+            side=atlas.SIDE,
+            cluster=page.cluster,
             **_common(live),
         )
 

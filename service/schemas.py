@@ -355,6 +355,25 @@ class MembersAnswer(BaseModel):
     members: list[MemberAnswer]
 
 
+class MapPoint(BaseModel):
+    """Where a picture lies on the map: x and y from 0 to 1, pictures that are alike close."""
+
+    id: str
+    path: str
+    x: float
+    y: float
+    cluster: int | None
+    thumbnail_url: str | None
+
+
+class MapAnswer(BaseModel):
+    """A part of the map, in the order of the rows."""
+
+    snapshot: str
+    total: int
+    points: list[MapPoint]
+
+
 class DuplicateGroupAnswer(BaseModel):
     """Pictures that look the same, the largest first, and each one's score with that."""
 

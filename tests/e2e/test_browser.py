@@ -18,6 +18,9 @@ from tests.fakes import noise_picture
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOW = "no Chromium with its driver: apt-get install chromium chromium-driver"
+ADDRESSES = (
+    "/", "/browse", "/groups", "/groups/0", "/map", "/duplicates", "/collection", "/docs", "/x",
+)  # fmt: skip
 WIDTHS = {"desk": 1280, "phone": 390}
 
 
@@ -210,7 +213,8 @@ def test_file_that_is_no_picture(window, server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/browse", "/groups", "/groups/0", "/duplicates", "/collection", "/docs", "/x"]
+    "address",
+    ["/", "/browse", "/groups", "/groups/0", "/map", "/duplicates", "/collection", "/docs", "/x"],
 )
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
@@ -238,6 +242,61 @@ def test_search_is_tried_on_the_docs_page(window, server, query):
     one(window, "#swagger .execute").click()
     status = "#swagger .live-responses-table tbody .response-col_status"
     assert wait_for(window, lambda w: one(w, status).text) == "200"
+    assert said(window) == []
+
+
+def test_part_is_drawn_on_the_picture(window, server):
+    """A box that is drawn with the pointer fills the fields, and the button searches with it."""
+    window.get(server.url + "/browse")
+    many(window, "main a.frame")[2].click()
+    wait_for_answers(window)
+    one(window, ".part summary").click()
+    wait_for(window, lambda w: one(w, ".cut"))
+    picture = one(window, ".asked .frame")
+    size = picture.size["width"]
+    steps = webdriver.ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
+    steps.click_and_hold().move_by_offset(size // 2, size // 8).release().perform()
+    edges = {
+        name: float(one(window, f".part [name={name}]").get_attribute("value"))
+        for name in ("left", "right", "top", "bottom")
+    }
+    assert edges["left"] == pytest.approx(25, abs=2)
+    assert edges["right"] == pytest.approx(75, abs=2)
+    assert edges["top"] == pytest.approx(50, abs=2)
+    one(window, ".part button").click()
+    wait_for(window, lambda w: "left=" in w.current_url and one(w, ".badge").text == "encoded")
+    assert wait_for_answers(window)
+    assert broken_pictures(window) == []
+    assert said(window) == []
+
+
+def test_ticked_answers_are_searched_with_without_javascript(plain_window, server):
+    """Two ticks and a button lead to pictures like the one and unlike the other."""
+    plain_window.get(server.url + "/browse")
+    many(plain_window, "main a.frame")[2].click()
+    wait_for_answers(plain_window)
+    ticks = {
+        name: many(plain_window, f".answers [name={name}]") for name in ("positive", "negative")
+    }
+    ids = [ticks["positive"][0].get_attribute("value"), ticks["negative"][3].get_attribute("value")]
+    ticks["positive"][0].click()
+    ticks["negative"][3].click()
+    one(plain_window, ".refine button").click()
+    wait_for(plain_window, lambda w: one(w, "h1").text == "More like these")
+    kept = [box.get_attribute("value") for box in many(plain_window, ".picked input:checked")]
+    assert kept == ids
+
+
+def test_map_shows_the_picture_under_the_pointer(window, server):
+    """Every picture is a link; the one that is pointed at is shown with its name."""
+    window.get(server.url + "/map")
+    dots = many(window, "[data-map] a")
+    assert len(dots) >= 41
+    assert not one(window, "[data-preview]").is_displayed()
+    webdriver.ActionChains(window).move_to_element(many(window, "[data-map] rect")[0]).perform()
+    wait_for(window, lambda w: one(w, "[data-preview]").is_displayed())
+    assert "stands for group" in one(window, "[data-preview] span").text
+    assert broken_pictures(window) == []
     assert said(window) == []
 
 

@@ -353,3 +353,43 @@ def apply(operation, number, step, images, data):
         chosen.unlink()
     elif operation == "reindex":
         assert run("reindex", "--data", data, "--yes") == 0
+
+
+def places(data):
+    """Return each picture's place on the map of the live snapshot, by path."""
+    with DataFolder(data).open_current() as snapshot:
+        return dict(
+            zip(
+                [record.path for record in snapshot.catalogue],
+                snapshot.projection.points.tolist(),
+                strict=True,
+            )
+        )
+
+
+def test_few_changes_keep_the_map(collection):
+    """Pictures stay where they were; a new one comes to lie between those that it is like."""
+    images, data = collection
+    before = places(data)
+    noise_picture(100).save(images / "new.png")
+
+    assert run("reindex", "--data", data) == 0
+
+    after = places(data)
+    new = after.pop("new.png")
+    assert after == before
+    low, high = np.min(list(before.values()), axis=0), np.max(list(before.values()), axis=0)
+    assert (low <= new).all()
+    assert (new <= high).all()
+
+
+def test_many_changes_draw_the_map_anew(collection, encoder, tmp_path):
+    """Then it is that of a build from scratch."""
+    images, data = collection
+    for seed in range(100, 110):
+        noise_picture(seed).save(images / f"{seed}.png")
+
+    assert run("reindex", "--data", data) == 0
+
+    build(images, tmp_path / "fresh", encoder)
+    assert places(data) == places(tmp_path / "fresh")

@@ -1,0 +1,62 @@
+"""The map: a place in the plane for each picture, so that pictures that are alike lie close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import CorruptSnapshot
+
+FILE = "map.npy"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Places by row.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, 2), float32
+        x and y in [0, 1], with one scale for both; the larger extent fills the range, the other
+        lies in its middle.
+    """
+
+    points: NDArray[np.float32]
+
+    @classmethod
+    def fitted(cls, points: NDArray[np.float64]) -> Self:
+        """Bring points of any scale, (n, 2), into the unit square."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        extent = float((high - low).max()) or 1.0
+        fitted = 0.5 + (points - (low + high) / 2) / extent
+        return cls(np.clip(fitted, 0, 1).astype(np.float32))
+
+    def save(self, folder: Path) -> None:
+        """Write map.npy."""
+        np.save(folder / FILE, self.points)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read map.npy.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If it is not what `save` writes.
+        """
+        try:
+            points = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise CorruptSnapshot(f"{FILE} cannot be read: {error}") from error
+        if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
+            raise CorruptSnapshot(f"{FILE} holds {points.dtype} of shape {points.shape}")
+        if not ((points >= 0) & (points <= 1)).all():
+            raise CorruptSnapshot(f"{FILE} holds places outside the unit square")
+        return cls(points)
+
+    def __len__(self) -> int:
+        return len(self.points)
