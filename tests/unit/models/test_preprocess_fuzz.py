@@ -15,7 +15,8 @@ from tests.hostile.corpus import CASES
 MOST_MB = 100
 LIMITS = Limits(max_pixels=1_000_000)
 PROC = Path("/proc/self")
-SEEDS = [data for case in CASES if 20 <= len(data := case.make()) < 20_000]
+OURS = [case for case in CASES if case.code != "unsupported_type"]
+SEEDS = [data for case in OURS if 20 <= len(data := case.make()) < 20_000]
 NUMBERS = [
     value.to_bytes(size, order)
     for size in (1, 2, 4)
@@ -37,7 +38,7 @@ change = st.one_of(
 mutated = st.builds(
     lambda seed, changes, in_head: changed(seed, changes, 200 if in_head else len(seed)),
     st.sampled_from(SEEDS),
-    st.lists(change, min_size=1, max_size=8),
+    st.lists(change, min_size=1, max_size=4),
     st.booleans(),
 )
 
