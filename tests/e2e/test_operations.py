@@ -70,6 +70,7 @@ def value(text, sample):
 
 
 COLLECTION = 'lookalike_requests_total{method="GET",route="/api/v1/collection",status="200"}'
+BATCH = 'lookalike_requests_total{method="POST",route="/api/v1/search/batch",status="200"}'
 
 
 def test_metrics_are_of_all_workers(serving):
@@ -243,17 +244,18 @@ def test_broken_chunks_are_the_clients_fault(serving):
 
 def test_answers_that_are_not_taken_give_way(serving):
     """Clients that ask for megabytes and read none of them do not keep the threads."""
-    server = serving(WORKERS="1", THREADS="1", QUEUE="0", WAIT_S="30")
+    server = serving(WORKERS="1", THREADS="1", QUEUE="0")  # five threads
     image_id = get(server, "/api/v1/images?limit=1")["images"][0]["id"]
     one = {"id": image_id, "limit": 1000, "with_vector": True}
-    body = json.dumps({"searches": [one] * 10}).encode()
+    body = json.dumps({"searches": [one] * 3}).encode()
     head = "POST /api/v1/search/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with contextlib.ExitStack() as stack:
-        for _ in range(6):
+        for n in range(1, 7):
             client = stack.enter_context(connect(server))
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        wait_for(lambda: ask(server) == 200, within_s=120)
+            wait_for(lambda n=n: value(metrics(server), BATCH) == n)
+        assert ask(server) == 200
 
 
 def test_goodbye_to_one_client_keeps_no_other_waiting(serving):
