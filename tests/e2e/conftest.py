@@ -133,3 +133,14 @@ def server(built, tmp_path_factory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("server") / "log"
     with running(built, log, LOOKALIKE_WORKERS="2", LOOKALIKE_POLL_S="0.1") as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def small_environment(tmp_path_factory) -> Path:
+    """Give the Python of a new environment with the serving requirements only."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*install, "-r", REPOSITORY / "requirements-service.txt"], check=True)
+    return python

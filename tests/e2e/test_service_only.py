@@ -2,25 +2,11 @@
 
 import json
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.conftest import REPOSITORY, running
+from tests.e2e.conftest import running
 from tests.fakes import noise_picture
-
-
-@pytest.fixture(scope="module")
-def small_environment(tmp_path_factory) -> Path:
-    """Give the Python of a new environment with the serving requirements only."""
-    folder = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*install, "-r", REPOSITORY / "requirements-service.txt"], check=True)
-    return python
 
 
 def test_it_serves_uploads_and_lookups(small_environment, built, tmp_path):
