@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
+from service.settings import Settings, variable
 from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, wait_until_ready
 from tests.e2e.test_service_only import ask
 from tests.fakes import noise_picture
@@ -237,3 +238,16 @@ def test_data_of_the_service_is_readable_to_its_group():
     mask = int(Unit("lookalike-reindex.service")["Service"]["UMask"], 8)
     assert 0o666 & ~mask == stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP
     assert Unit("lookalike-reindex.service")["Service"]["StateDirectoryMode"] == "0750"
+
+
+def test_settings_and_files_of_the_page_exist():
+    """Each setting that docs/deploying.md or a file in deploy/ names is in the table."""
+    page = REPOSITORY / "docs" / "deploying.md"
+    known = {variable(line) for line in dataclasses.fields(Settings)}
+    texts = [path.read_text() for path in (page, *DEPLOY.iterdir())]
+    named = {name for text in texts for name in re.findall(r"\bLOOKALIKE_[A-Z_]+\b", text)}
+    assert len(named) > 5
+    assert named <= known
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    assert len(links) > 5
+    assert all((page.parent / link).exists() for link in links)
