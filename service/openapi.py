@@ -255,7 +255,7 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
     if "filter" in plain:
         plain["filter"] = _json_text(plain["filter"]) | {"default": "{}"}
     if "region" in plain:
-        plain["region"] = _json_text(plain["region"])
+        plain["region"] = _json_text(plain["region"]) | {"default": "[0, 0, 1, 1]"}
     schema = {
         "type": "object",
         "properties": {"image": _PICTURE | {"description": "A picture file."}, **plain},

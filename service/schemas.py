@@ -148,8 +148,8 @@ class OptionsOfPicture(Options):
 
     @property
     def part(self) -> Region | None:
-        """The region, if one is asked for."""
-        if self.region is None:
+        """The region, if one is asked for that is not the whole picture."""
+        if self.region is None or self.region == [0, 0, 1, 1]:
             return None
         x, y, width, height = self.region
         return x, y, width, height

@@ -252,7 +252,7 @@ def test_part_is_drawn_on_the_picture(window, server):
     wait_for_answers(window)
     one(window, ".part summary").click()
     wait_for(window, lambda w: one(w, ".cut"))
-    picture = one(window, ".asked .frame")
+    picture = one(window, ".asked figure .frame")
     size = picture.size["width"]
     steps = webdriver.ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
     steps.click_and_hold().move_by_offset(size // 2, size // 8).release().perform()

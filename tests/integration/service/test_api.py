@@ -618,3 +618,9 @@ def test_part_needs_a_picture(client, ids):
 def test_region_of_rounded_numbers_is_inside(client):
     """Shares that add up to 1 but for rounding are taken."""
     assert upload(client, halves(), region="[0.1, 0.7, 0.9, 0.30000001]").status_code == 200
+
+
+def test_whole_region_is_no_part(client, ids):
+    """The picture is known again, as without it."""
+    body = {"id": ids["003.png"], "region": [0, 0, 1, 1]}
+    assert client.post("/api/v1/search", json=body).json["mode"] == "cached"
