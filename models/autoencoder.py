@@ -4,7 +4,6 @@ Both parts can be used alone: the encoder gives the encoding of a picture, the d
 a picture from an encoding.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,18 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.grid_layers import (
+    Centre,
+    DepthToSpace,
+    EqualLength,
+    Fold,
+    Resize,
+    SignedRoot,
+    SignedSquare,
+    Unfold,
+    Whiten,
+    Window,
+    whitening,
+)
 from models.quiet import quiet_stderr
 from models.recipe import Recipe
 
-# Before TensorFlow is imported: its remarks about CPU and GPU mean nothing to a user here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
     import keras
-    import tensorflow as tf
     from keras import layers
 
 L2_STRENGTH = 1e-6
-SOFTNESS = 0.01
 
 
 @dataclass(frozen=True)
@@ -132,188 +140,6 @@ def _double(name: str) -> layers.UpSampling2D:
 
 # ---------------------------------------------------------------- deep
 
-_registered = keras.saving.register_keras_serializable(package="lookalike")
-
-
-@_registered
-class Fold(layers.Layer):
-    """Take a grid apart into what it shares with its mirror image and what not.
-
-    (b, h, w, c) -> (b, h, w, c): the left half of the columns is the same for the mirror image
-    of a grid, the right half has the other sign. So much of the encoding of a mirrored picture is
-    right for nothing, the less `weight` is the more; but for it the map is orthogonal.
-    """
-
-    def __init__(self, weight: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.weight = weight
-
-    def call(self, grid: Any) -> Any:
-        """Fold."""
-        half = grid.shape[2] // 2
-        left = grid[:, :, :half]  # (b, h, w/2, c)
-        right = keras.ops.flip(grid, 2)[:, :, :half]
-        parts = [left + right, self.weight * (left - right)]
-        return 0.5**0.5 * keras.ops.concatenate(parts, 2)  # (b, h, w, c)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
-        return {**super().get_config(), "weight": self.weight}
-
-
-@_registered
-class Unfold(Fold):
-    """Put together again what `Fold` of the same weight took apart."""
-
-    def call(self, folded: Any) -> Any:
-        """Unfold."""
-        half = folded.shape[2] // 2
-        same, other = folded[:, :, :half], folded[:, :, half:] / self.weight  # (b, h, w/2, c)
-        left, right = same + other, keras.ops.flip(same - other, 2)
-        return 0.5**0.5 * keras.ops.concatenate([left, right], 2)  # (b, h, w, c)
-
-
-@_registered
-class Window(layers.Layer):
-    """Weight the cells of a grid (b, h, w, c) by a bell curve around the middle, or undo it.
-
-    Parameters
-    ----------
-    width : float
-        Its standard deviation, as a share of the side.
-    undoes : bool
-        Divide by the weights.
-    """
-
-    def __init__(self, width: float, undoes: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.width, self.undoes = width, undoes
-
-    def call(self, grid: Any) -> Any:
-        """Multiply or divide."""
-        weights = bell_curve(grid.shape[1], grid.shape[2], self.width)
-        return grid / weights if self.undoes else grid * weights
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
-        return {**super().get_config(), "width": self.width, "undoes": self.undoes}
-
-
-@_registered
-class Resize(layers.Layer):
-    """Resize grids (b, h, w, c) to (b, side, side, c), bilinear.
-
-    Keras' own `Resizing` takes itself for part of training unless told otherwise, and what comes
-    after it in a call as well: batch normalisation would then learn from what it is shown.
-    """
-
-    def __init__(self, side: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.side = side
-
-    def call(self, grid: Any) -> Any:
-        """Resize."""
-        return tf.image.resize(grid, (self.side, self.side))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
-        return {**super().get_config(), "side": self.side}
-
-
-@_registered
-class SignedRoot(layers.Layer):
-    """Take square roots that keep their sign, so that a few great numbers do not outshout the rest.
-
-    x / sqrt(|x| + `SOFTNESS`), which unlike the root itself has a slope at 0.
-
-    Source: Perronnin, Sanchez and Mensink, "Improving the Fisher kernel for large-scale image
-    classification", ECCV 2010.
-    """
-
-    def call(self, x: Any) -> Any:
-        """Take roots."""
-        return x / keras.ops.sqrt(keras.ops.abs(x) + SOFTNESS)
-
-
-@_registered
-class SignedSquare(layers.Layer):
-    """Undo `SignedRoot`."""
-
-    def call(self, root: Any) -> Any:
-        """Square: |x|² = root² (|x| + SOFTNESS), solved for |x|."""
-        size = keras.ops.abs(root)
-        return root * (size + keras.ops.sqrt(root**2 + 4 * SOFTNESS)) / 2
-
-
-def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]:
-    """Return weights (height, width, 1) that fall from the middle, of mean square 1."""
-    down, across = (
-        np.exp(-0.5 * (((np.arange(n) + 0.5) / n - 0.5) / deviation) ** 2) for n in (height, width)
-    )
-    weights = down[:, None, None] * across[None, :, None]
-    return (weights / np.sqrt((weights**2).mean())).astype(np.float32)
-
-
-@_registered
-class Centre(layers.Layer):
-    """Take the mean encoding of the collection away, or (`sign` = 1) add it.
-
-    What all pictures have in common says nothing about which are alike.
-    """
-
-    def __init__(self, sign: int = -1, **options: Any) -> None:
-        super().__init__(**options)
-        self.sign = sign
-
-    def build(self, shape: Any) -> None:
-        """Make the mean, which is set after training."""
-        self.mean = self.add_weight(
-            shape=shape[1:], initializer="zeros", trainable=False, name="mean"
-        )
-
-    def call(self, encodings: Any) -> Any:
-        """Move."""
-        return encodings + self.sign * self.mean
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
-        return {**super().get_config(), "sign": self.sign}
-
-
-@_registered
-class EqualLength(layers.Layer):
-    """Scale grids to one length a cell, whatever their own: (b, h, w, c) -> the same.
-
-    The length of an encoding is not stored; so the painter learns to do without it.
-    """
-
-    def call(self, grid: Any) -> Any:
-        """Scale."""
-        length = keras.ops.sqrt(keras.ops.sum(grid**2, axis=(1, 2, 3), keepdims=True))
-        n_cells = grid.shape[1] * grid.shape[2]
-        return grid * (n_cells**0.5 / (length + 1e-6))  # (b, h, w, c)
-
-
-@_registered
-class DepthToSpace(layers.Layer):
-    """Lay channels out as squares of pixels: (b, h, w, c * block²) -> (b, h * block, w * block, c).
-
-    Source: Shi et al., "Real-time single image and video super-resolution using an efficient
-    sub-pixel convolutional neural network", CVPR 2016.
-    """
-
-    def __init__(self, block: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.block = block
-
-    def call(self, x: Any) -> Any:
-        """Lay out."""
-        return tf.nn.depth_to_space(x, self.block)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
-        return {**super().get_config(), "block": self.block}
-
 
 def build_deep(recipe: Recipe) -> keras.Model:
     """Make the deep network: 128x128x3 -> 8x8x64 = 4096 -> 256x256x3.
@@ -322,14 +148,38 @@ def build_deep(recipe: Recipe) -> keras.Model:
     -------
     keras.Model
         Pictures in 0..1 to reconstructions in 0..1; not compiled. Its trunk and its painter are
-        what is trained (`build_trunk`, `build_painter`); between them there is no weight but the
-        mean encoding, which is 0 until `set_centre`.
+        what is trained (`build_trunk`, `build_painter`); between them there is no weight but those
+        of `set_whitening` and `set_centre`, which change nothing until they are set.
     """
     side = recipe.encoding_px
     grid_shape = (side // recipe.cell_px, side // recipe.cell_px, recipe.code_channels)
     encoder, decoder = _deep_encoder(recipe), _deep_decoder(recipe, grid_shape)
     pictures = keras.Input((side, side, 3), name="pictures")
     return keras.Model(pictures, decoder(encoder(pictures)), name="autoencoder")
+
+
+def set_whitening(autoencoder: keras.Model, grids: NDArray[np.float32], floor: float) -> None:
+    """Whiten the channels of a deep network's grid, as `see` gives them for some pictures."""
+    mean, matrix, inverse = whitening(grids.reshape(-1, grids.shape[-1]), floor)
+    for part, both in (("encoder", (mean, matrix)), ("decoder", (mean, inverse))):
+        layer = autoencoder.get_layer(part).get_layer("whiten")
+        layer.mean.assign(both[0])
+        layer.matrix.assign(both[1])
+
+
+def see(autoencoder: keras.Model, pictures: Any) -> Any:
+    """Return what a deep network's encoder has of pictures before whitening: (b, 8, 8, 64)."""
+    encoder = autoencoder.get_layer("encoder")
+    grid, _ = encoder.get_layer("trunk")(encoder.get_layer("large")(pictures), training=False)
+    return encoder.get_layer("grid")(grid)
+
+
+def code(autoencoder: keras.Model, grids: Any) -> Any:
+    """Return the encodings of what was seen, (b, 8, 8, 64) of both, before they are centred."""
+    encoder = autoencoder.get_layer("encoder")
+    for name in ("whiten", "root", "window", "fold"):
+        grids = encoder.get_layer(name)(grids)
+    return grids
 
 
 def set_centre(autoencoder: keras.Model, mean: Any) -> None:
@@ -344,7 +194,8 @@ def _deep_encoder(recipe: Recipe) -> keras.Model:
     large = Resize(recipe.seen_px, name="large")(pictures)
     grid, _ = build_trunk(recipe, side_px=recipe.seen_px)(large)  # (b, 10, 10, 64)
     grid = Resize(side, name="grid")(grid)  # (b, 8, 8, 64)
-    roots = SignedRoot(name="root")(grid)  # (b, 8, 8, 64)
+    white = Whiten(name="whiten")(grid)  # (b, 8, 8, 64)
+    roots = SignedRoot(name="root")(white)  # (b, 8, 8, 64)
     weighted = Window(recipe.window, name="window")(roots)  # (b, 8, 8, 64)
     folded = Fold(recipe.antisymmetric_weight, name="fold")(weighted)  # (b, 8, 8, 64)
     return keras.Model(pictures, Centre(name="centre")(folded), name="encoder")
@@ -355,7 +206,8 @@ def _deep_decoder(recipe: Recipe, grid_shape: tuple[int, int, int]) -> keras.Mod
     folded = Centre(sign=1, name="centre")(encoding)  # (b, 8, 8, 64)
     weighted = Unfold(recipe.antisymmetric_weight, name="unfold")(folded)  # (b, 8, 8, 64)
     roots = Window(recipe.window, undoes=True, name="window")(weighted)  # (b, 8, 8, 64)
-    grid = SignedSquare(name="square")(roots)  # (b, 8, 8, 64)
+    white = SignedSquare(name="square")(roots)  # (b, 8, 8, 64)
+    grid = Whiten(undoes=True, name="whiten")(white)  # (b, 8, 8, 64)
     equal = EqualLength(name="equal_length")(grid)  # (b, 8, 8, 64)
     painted = build_painter(recipe, side=grid_shape[0])(equal)  # (b, 128, 128, 3)
     double = layers.UpSampling2D(2, interpolation="bilinear", name="double")

@@ -7,6 +7,7 @@ also its picture's nearest neighbours. See docs/decisions/0040-deep-architecture
 """
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from models.autoencoder import (
     build_head,
     build_painter,
     build_trunk,
+    code,
+    see,
     set_centre,
+    set_whitening,
 )
 from models.batches import Split, distinct_rows
 from models.learner import Arrays, Learner, Pictures
@@ -114,6 +118,8 @@ class ContrastiveLearner(Learner):
         self._validate_graph = tf.function(self._validate, input_signature=[pictures])
         some = tf.TensorSpec((None, side, side, 3), tf.float32)
         self._encode_graph = tf.function(self._encode, input_signature=[some])
+        self._see_graph = tf.function(partial(see, self.autoencoder), input_signature=[some])
+        self._code_graph = tf.function(partial(code, self.autoencoder), reduce_retracing=True)
 
     # ---------------------------------------------------------------- as every learner
 
@@ -174,19 +180,20 @@ class ContrastiveLearner(Learner):
         return len(self.rows_to_finish()) / self.batch_size + self._n_finishing_steps(n_steps)
 
     def finish(self, batches: Iterable[Pictures]) -> None:
-        """Give the autoencoder its weights, its centre, and a painter of whole pictures."""
+        """Give the autoencoder its weights, whitening and centre, and a painter of pictures."""
         every = -(-len(self.rows_to_finish()) // self._recipe.finishing_images)
-        shape = self._encoding_shape()
-        set_centre(self.autoencoder, np.zeros(shape))
-        encodings, kept = [], []
+        self._hand_over()
+        grids, kept = [], []
         for pictures in batches:
-            encodings.append(self.encode(pictures))
+            grids.append(self._see_graph(pictures).numpy())
             kept.append(pictures[::every].astype(np.float16))
-        some = np.concatenate([rows[::every] for rows in encodings]).reshape(-1, *shape)
+        set_whitening(self.autoencoder, np.concatenate(grids), self._recipe.whitening_floor)
+        encodings = [self._code_graph(rows).numpy() for rows in grids]
+        some = np.concatenate([rows[::every] for rows in encodings])
+        self._finish_painter(some, np.concatenate(kept))
         total = sum(rows.sum(0, dtype=np.float64) for rows in encodings)
         n = sum(map(len, encodings)) + self._recipe.centre_shrink
-        self._finish_painter(some, np.concatenate(kept))
-        set_centre(self.autoencoder, (total / n).reshape(shape).astype(np.float32))
+        set_centre(self.autoencoder, (total / n).astype(np.float32))
 
     # ---------------------------------------------------------------- its own
 
@@ -314,10 +321,6 @@ class ContrastiveLearner(Learner):
 
     def _n_finishing_steps(self, n_steps: int) -> int:
         return min(self._recipe.finishing_steps, n_steps // 3)
-
-    def _encoding_shape(self) -> tuple[int, ...]:
-        shape = self.autoencoder.get_layer("encoder").output.shape[1:]
-        return tuple(int(side) for side in shape)
 
 
 def _copy(trained: keras.Model, target: keras.Model) -> None:

@@ -11,6 +11,9 @@ from typing import IO
 # Two threads that swap the descriptor at once could leave it swapped.
 _LOCK = threading.RLock()
 
+# Before TensorFlow is imported: its remarks about CPU and GPU mean nothing to a user here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:

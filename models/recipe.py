@@ -76,8 +76,10 @@ class Recipe:
         after the encoder is done; at most a third of the steps before.
     finishing_images : int
         How many of them.
+    whitening_floor : float
+        Share of the mean variance that is added to each channel's before they are made equal.
     centre_images : int
-        Pictures, at most, that the centre of the encodings is the mean of.
+        Pictures, at most, that whitening and the centre of the encodings are taken from.
     centre_shrink : float
         The mean of n encodings is taken away n / (n + centre_shrink) times: all of it where it is
         well known, none where it would be the encoding of the only picture.
@@ -90,7 +92,7 @@ class Recipe:
     head: tuple[int, int] = (256, 128)
     encoding_px: int = 128
     zoom: float = 1.25
-    window: float = 0.5
+    window: float = 0.8
 
     n_small: int = 4
     large_px: int = 96
@@ -127,6 +129,7 @@ class Recipe:
     warm_up_steps: int = 50
     finishing_steps: int = 150
     finishing_images: int = 512
+    whitening_floor: float = 0.05
     centre_images: int = 2048
     centre_shrink: float = 32.0
 

@@ -12,18 +12,10 @@ from models import contrastive, training
 from models.autoencoder import (
     ARCHITECTURES,
     Architecture,
-    Centre,
-    EqualLength,
-    Fold,
-    Resize,
-    SignedRoot,
-    SignedSquare,
-    Unfold,
-    Window,
-    bell_curve,
     build_deep,
     keras,
     reconstruction_loss,
+    see,
     set_centre,
 )
 from models.batches import distinct_rows, read_scaled
@@ -33,6 +25,19 @@ from models.decoder import Decoder
 from models.encoder import Encoder
 from models.errors import ObjectiveMismatch
 from models.export import export_autoencoder
+from models.grid_layers import (
+    Centre,
+    EqualLength,
+    Fold,
+    Resize,
+    SignedRoot,
+    SignedSquare,
+    Unfold,
+    Whiten,
+    Window,
+    bell_curve,
+    whitening,
+)
 from models.recipe import Recipe
 from models.training import TrainingSettings, objective_of, train
 from tests.integration.models.test_training import Breaking, assert_equal_weights, without_times
@@ -136,6 +141,59 @@ def test_signed_root_by_hand_and_undone() -> None:
     roots = np.asarray(SignedRoot()(x))
     np.testing.assert_allclose(roots, [-9.999, -0.15, 0, 0.15, 0.99], rtol=1e-5)
     np.testing.assert_allclose(np.asarray(SignedSquare()(roots)), x, rtol=1e-5)
+
+
+def test_whitening_by_hand_and_undone() -> None:
+    """Channels of variance 4 and 1: divided by 2 and 1; after it their covariance is the identity.
+
+    With a floor of a tenth of the mean variance, 0.25: by the roots of 4.25 and 1.25.
+    """
+    cells = np.array([[5, 1], [5, -1], [1, 1], [1, -1]], np.float32)
+    mean, matrix, inverse = whitening(cells, 0.0)
+    np.testing.assert_allclose(mean, [3, 0])
+    np.testing.assert_allclose(matrix, np.diag([0.5, 1]), atol=1e-6)
+    np.testing.assert_allclose(matrix @ inverse, np.eye(2), atol=1e-6)
+    _, matrix, _ = whitening(cells, 0.1)
+    np.testing.assert_allclose(matrix, np.diag([4.25**-0.5, 1.25**-0.5]), rtol=1e-6)
+
+
+def test_whitening_of_mixed_channels_makes_them_independent() -> None:
+    """Whatever the mixture, the covariance becomes the identity, by a symmetric matrix."""
+    rng = np.random.default_rng(0)
+    cells = (rng.standard_normal((500, 3)) @ rng.standard_normal((3, 3)) + 7).astype(np.float32)
+    mean, matrix, _ = whitening(cells, 0.0)
+    np.testing.assert_allclose(np.cov((cells - mean) @ matrix, rowvar=False), np.eye(3), atol=0.01)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+
+
+def test_whitening_what_never_varies_gives_numbers() -> None:
+    """A collection of one colour, or a network that sees nothing."""
+    for one in whitening(np.ones((4, 2), np.float32), 0.05):
+        assert np.isfinite(one).all()
+
+
+def test_whiten_is_the_identity_until_it_is_set_and_can_be_undone() -> None:
+    """So a network that is trained to reconstruct has no use for it."""
+    there, back = Whiten(), Whiten(undoes=True)
+    np.testing.assert_array_equal(np.asarray(back(there(grids()))), grids())
+    mean, matrix, inverse = whitening(grids().reshape(-1, 3), 0.05)
+    for layer, product in ((there, matrix), (back, inverse)):
+        layer.mean.assign(mean)
+        layer.matrix.assign(product)
+    white = np.asarray(there(grids()))
+    assert np.abs(white - grids()).max() > 0.1
+    np.testing.assert_allclose(np.asarray(back(white)), grids(), atol=1e-5)
+
+
+def test_channels_of_a_trained_encoder_are_white(images: Pictures, uninterrupted: Any) -> None:
+    """What is seen of the pictures is uncorrelated after whitening, but for the floor."""
+    encoder = uninterrupted.autoencoder.get_layer("encoder")
+    seen = see(uninterrupted.autoencoder, read_scaled(images, np.arange(40), 64))
+    white = np.asarray(encoder.get_layer("whiten")(seen)).reshape(-1, 4)
+    covariance = np.cov(white, rowvar=False)
+    np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.1)
+    assert 0.5 < np.diag(covariance).max() <= 1.01
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
 
 
 def test_resize_by_hand() -> None:
