@@ -8,6 +8,7 @@ import os
 
 from service import shared_folder
 from service.errors import SettingsError
+from service.memory import give_back_large_blocks
 from service.settings import Settings
 from service.worker import Worker
 
@@ -55,8 +56,9 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Let a worker know its number."""
+    """Let a worker know its number, and keep no more memory than it needs."""
     shared_folder.set_worker(worker.number)
+    give_back_large_blocks()
 
 
 def child_exit(server, worker):
