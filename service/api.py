@@ -23,9 +23,9 @@ from service.answers import (
     search_answer,
 )
 from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
+from service.guard.rate_limit import charge_more
 from service.parts import parts
 from service.queries import query_of_file, query_of_indexed
-from service.rate_limit import charge_more
 from service.request_log import note_mode
 from service.schemas import (
     AnyRequest,

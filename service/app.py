@@ -13,27 +13,16 @@ from werkzeug.routing import RoutingException
 from index.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import (
-    admission,
-    api,
-    compression,
-    cross_origin,
-    docs,
-    health,
-    metrics,
-    pages,
-    rate_limit,
-    request_log,
-    shared_folder,
-)
-from service.access import Keys, gate, keep_private
+from service import api, compression, docs, health, metrics, pages, request_log, shared_folder
 from service.decoding import Decoding
 from service.errors import CLIENT_ERRORS, Failure, to_failure
+from service.guard import admission, cross_origin, rate_limit
+from service.guard.access import Keys, gate, keep_private
+from service.guard.policy import POLICY
+from service.guard.rate_limit import RateLimit
+from service.guard.shared_counts import SharedCounts
 from service.parts import KEY, Parts
-from service.policy import POLICY
-from service.rate_limit import RateLimit
 from service.settings import Settings
-from service.shared_counts import SharedCounts
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 

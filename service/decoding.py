@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
-from service import deadline
+from service.guard import deadline
+from service.guard.room import Room
 from service.metrics import timed
 from service.regions import Region, crop
-from service.room import Room
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, make_response, render_template
 from flask import send_from_directory as send
 
+from service.guard.policy import POLICY_OF_DOCS
 from service.openapi import document
-from service.policy import POLICY_OF_DOCS
 
 bp = Blueprint("docs", __name__)
 

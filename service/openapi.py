@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service import schemas
-from service.access import OPEN
+from service.guard.access import OPEN
 
 API = "/api/v1"
 _TAGS = {

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from models.preprocess import pixel_digest
-from service import deadline, filters
+from service import filters
 from service.decoding import Decoded, Decoding
 from service.errors import InvalidRequest
+from service.guard import deadline
 from service.metrics import timed
 from service.ranking import rank
 from service.regions import Region

@@ -9,9 +9,10 @@ from PIL import Image
 
 from models.errors import ImageTooLarge, UnknownFormat
 from models.preprocess import Limits, pixel_count, read_picture
-from service import deadline, decoding
+from service import decoding
 from service.decoding import Decoding
 from service.errors import Overloaded
+from service.guard import deadline
 from tests.fakes import picture_bytes
 
 

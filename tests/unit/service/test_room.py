@@ -6,7 +6,7 @@ import time
 import pytest
 
 from service.errors import Overloaded
-from service.room import Room
+from service.guard.room import Room
 
 
 class Visitor(threading.Thread):

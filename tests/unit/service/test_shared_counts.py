@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.errors import RateLimited
-from service.rate_limit import RateLimit, _network
-from service.shared_counts import SharedCounts
+from service.guard.rate_limit import RateLimit, _network
+from service.guard.shared_counts import SharedCounts
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from flask import Flask, g, request
 
-from service import deadline
+from service.guard import deadline
+from service.guard.room import Room
 from service.metrics import timed
-from service.room import Room
 from service.settings import Settings
 from service.uploads import receive
 

@@ -16,8 +16,8 @@ from limits import RateLimitItem, parse_many
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
-from service.access import Keys
 from service.errors import Overloaded, RateLimited
+from service.guard.access import Keys
 
 _FREE = frozenset(
     {
