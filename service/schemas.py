@@ -468,7 +468,7 @@ def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> Any
     if "filter" in values and "filter" in model.model_fields:
         values["filter"] = _filter_of_text(values["filter"])
     if "region" in values and "region" in model.model_fields:
-        values["region"] = _json_of_text("region", values["region"])
+        values["region"] = _list_of_text("region", values["region"])
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -486,11 +486,13 @@ def _filter_of_text(text: str) -> Filter:
         raise InvalidRequest(details) from error
 
 
-def _json_of_text(name: str, text: str) -> Any:
+def _list_of_text(name: str, text: str) -> Any:
+    """Read a JSON list, with or without its brackets: Swagger UI, as people do, leaves them out."""
+    text = text.strip()
     try:
-        return json.loads(text)
+        return json.loads(text if text.startswith("[") else f"[{text}]")
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest([(name, "is not JSON")]) from error
+        raise InvalidRequest([(name, "is no list of numbers")]) from error
 
 
 def decode_base64(text: str) -> bytes:

@@ -590,7 +590,7 @@ def test_part_of_a_picture_of_the_collection(client, place, ids):
         ([0.5, 0, 0.6, 1], "", "reaches beyond the picture"),
         ([0, 0, 0.1, 1], "region", "covers 6 x 48 of its 64 x 48 pixels"),
         ([0, 0, 0, 0], "region", "covers 0 x 0"),
-        ("left", "region", "should be a valid"),
+        (["left", 0, 1, 1], "region.0", "should be a valid number"),
     ],
 )
 def test_part_that_cannot_be_cut_out(client, region, field, message):
@@ -605,19 +605,28 @@ def test_part_that_cannot_be_cut_out(client, region, field, message):
 
 
 def test_part_needs_a_picture(client, ids):
-    """A vector has no parts, and text that is no JSON is no region."""
+    """A vector has no parts, and text that is no list is no region."""
     for query in ({"vector": [1, 0, 0, 0]}, {"positive": [ids["000.png"]]}):
         answer = client.post("/api/v1/search", json=query | {"region": LEFT})
         assert answer.status_code == 422
         assert "region goes with id or image" in answer.json["error"]["message"]
-    assert upload(client, halves(), region="0,0,1,1").json["error"]["details"] == [
-        {"field": "region", "message": "is not JSON"}
+    assert upload(client, halves(), region="0;0;1;1").json["error"]["details"] == [
+        {"field": "region", "message": "is no list of numbers"}
     ]
 
 
 def test_region_of_rounded_numbers_is_inside(client):
     """Shares that add up to 1 but for rounding are taken."""
     assert upload(client, halves(), region="[0.1, 0.7, 0.9, 0.30000001]").status_code == 200
+
+
+def test_region_of_a_form_may_lack_brackets(client):
+    """As Swagger UI sends it, and as people type it."""
+    texts = ("[0, 0, 0.5, 1]", "0, 0, 0.5, 1", " 0,0,0.5,1 ")
+    answers = [upload(client, halves(), region=text, limit="3").json["results"] for text in texts]
+    assert answers[0][0]["path"] == RED
+    assert answers[1] == answers[0]
+    assert answers[2] == answers[0]
 
 
 def test_whole_region_is_no_part(client, ids):
