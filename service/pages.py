@@ -307,6 +307,8 @@ def map_() -> str:
     page = from_fields(Within, request.args.to_dict(flat=False))
     with parts().holder.use() as live:
         snapshot = live.snapshot
+        if snapshot.projection is None:
+            return render_template("no_map.html", **_common(live))
         rows = atlas.rows_to_show(snapshot, page.cluster)
         return render_template(
             "map.html",

@@ -343,10 +343,10 @@ def test_uploads_touch_no_disk(built, tmp_path, how):
 def writable(process):
     """Return the files that a process may write to, as the system names them."""
     found = set()
-    for link in os.scandir(f"/proc/{process}/fd"):
-        flags = (
-            Path(f"/proc/{process}/fdinfo/{link.name}").read_text().split("flags:")[1].split()[0]
-        )
-        if int(flags, 8) & (os.O_WRONLY | os.O_RDWR):
-            found.add(os.readlink(link.path).split(":[")[0])
+    for number in os.listdir(f"/proc/{process}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            about = Path(f"/proc/{process}/fdinfo/{number}").read_text()
+            flags = about.split("flags:")[1].split()[0]
+            if int(flags, 8) & (os.O_WRONLY | os.O_RDWR):
+                found.add(os.readlink(f"/proc/{process}/fd/{number}").split(":[")[0])
     return found
