@@ -6,7 +6,8 @@ of the collection, as training does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,23 @@ _BATCH = 64
 Floats = NDArray[np.float32]
 
 
-class RawPixels:
+class Yardstick(ABC):
+    """Something that is fitted to a collection and encodes pictures."""
+
+    @abstractmethod
+    def fit(self, images: ImageSource) -> None:
+        """Take from the collection what encoding needs."""
+
+    @abstractmethod
+    def encode(self, images: NDArray[np.uint8]) -> Floats:
+        """Return unit rows, (n, dim)."""
+
+    def encode_query(self, pixels: NDArray[np.uint8]) -> Floats:
+        """Return the row of one picture, (1, dim); there are no framings."""
+        return self.encode(pixels[np.newaxis])
+
+
+class RawPixels(Yardstick):
     """The picture itself, 32 px, less the collection's mean picture: 3,072 numbers."""
 
     side_px = 32
@@ -40,7 +57,7 @@ class RawPixels:
         return shrink(images, self.side_px).reshape(len(images), -1)
 
 
-class ColourHistogram:
+class ColourHistogram(Yardstick):
     """Square roots of the shares of 8 x 8 x 8 colours: cosines are Bhattacharyya coefficients."""
 
     levels = 8
@@ -59,7 +76,7 @@ class ColourHistogram:
         return unit_rows(np.sqrt(np.array(counts, np.float32)))
 
 
-class PatchDictionary:
+class PatchDictionary(Yardstick):
     """1,024 whitened patches found by k-means, their activations pooled over 2 x 2 = 4,096 numbers.
 
     Notes
@@ -160,4 +177,8 @@ def _batches(images: ImageSource) -> Iterator[NDArray[np.uint8]]:
         yield images.read(np.arange(start, min(start + _BATCH, len(images))))
 
 
-YARDSTICKS = {"pixels": RawPixels, "histogram": ColourHistogram, "patches": PatchDictionary}
+YARDSTICKS: dict[str, Callable[[int], Yardstick]] = {
+    "pixels": RawPixels,
+    "histogram": ColourHistogram,
+    "patches": PatchDictionary,
+}

@@ -20,6 +20,7 @@ from models.errors import ModelMismatch, ModelsError
 ENCODER_FILES = (
     "encoder.tflite",
     "encoder.json",
+    "framings.tflite",
     "decoder.tflite",
     "decoder.json",
     "autoencoder.keras",

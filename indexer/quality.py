@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
+from index.framings import exact_scores, search_framed
 from index.store import VectorStore
 from index.topk import QUIET, itself_first
 from indexer.alterations import ALTERATIONS, Alteration
 from indexer.dataset import COLLECTION_LIMITS, read_file
 from indexer.errors import EncodingsAlike, NothingToCheck
-from models.encoder import Encoder
 from models.errors import PictureError
 from models.preprocess import decode, shrink, to_pixels
 from models.rank import collapse_reason, effective_rank
@@ -154,6 +154,13 @@ class SelfCheck:
         path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
 
 
+class EncodesQueries(Protocol):
+    """What is needed of `models.encoder.Encoder`."""
+
+    def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (256, 256, 3) uint8 pixels, and framings of them, to (1 + m, dim) unit rows."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A collection to check: its vectors, the encoder that made them, and the files behind them.
@@ -161,7 +168,7 @@ class Subject:
     Attributes
     ----------
     store : VectorStore
-    encoder : Encoder
+    encoder : EncodesQueries
     records : callable
         Rows to their records, as `Catalogue.records`.
     root : Path
@@ -169,7 +176,7 @@ class Subject:
     """
 
     store: VectorStore
-    encoder: Encoder
+    encoder: EncodesQueries
     records: Callable[[Sequence[int]], list[ImageRecord]]
     root: Path
 
@@ -318,8 +325,12 @@ def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[
     except (OSError, PictureError):
         return None
     rng = np.random.default_rng([seed, record.row])
-    pixels = np.stack([to_pixels(one.alter(image, rng)) for one in ALTERATIONS])
-    vectors = subject.encoder.encode(pixels)
-    best, _ = subject.store.search(vectors, 1)
-    own = subject.store.scores(vectors, np.full((len(vectors), 1), record.row))
-    return np.asarray(own[:, 0] >= best[:, 0] - _TIE)
+    copies = [to_pixels(one.alter(image, rng)) for one in ALTERATIONS]
+    return np.array([_leads_back(subject, pixels, record.row) for pixels in copies])
+
+
+def _leads_back(subject: Subject, pixels: NDArray[np.uint8], row: int) -> bool:
+    vectors = subject.encoder.encode_query(pixels)
+    best, _ = search_framed(subject.store, vectors, 1)
+    own = exact_scores(subject.store, vectors, np.array([row]))
+    return bool(own[0] >= best[0] - _TIE)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
+from index.framings import search_framed
 from index.snapshot import Snapshot
 from index.topk import itself_first
 from indexer.dataset import COLLECTION_LIMITS, read_file
@@ -73,15 +74,17 @@ def search(snapshot: Snapshot, image: Path, limit: int) -> Answer:
         row = snapshot.catalogue.row_of_pixels(pixel_digest(pixels))
     if row is None:
         encoder = Encoder.open(snapshot.folder / "encoder.tflite")
-        return Answer("encoded", _nearest(snapshot, encoder.encode(pixels[None]), None, limit))
+        vectors = encoder.encode_query(pixels)
+        return Answer("encoded", _nearest(snapshot, vectors, None, limit))
     vector = snapshot.store.vectors(np.array([row]))
     return Answer("cached", _nearest(snapshot, vector, row, limit))
 
 
 def _nearest(
-    snapshot: Snapshot, vector: NDArray[np.float32], own: int | None, limit: int
+    snapshot: Snapshot, vectors: NDArray[np.float32], own: int | None, limit: int
 ) -> list[Neighbour]:
-    scores, rows = snapshot.store.search(vector, min(limit, len(snapshot)))
+    best, found = search_framed(snapshot.store, vectors, min(limit, len(snapshot)))
+    scores, rows = best[np.newaxis], found[np.newaxis]
     if own is not None:
         scores, rows = itself_first(scores, rows, np.array([own]))
     clusters = snapshot.clusters

@@ -17,6 +17,7 @@ from models.grid_layers import (
     DepthToSpace,
     EqualLength,
     Fold,
+    Frame,
     Resize,
     SignedRoot,
     SignedSquare,
@@ -47,13 +48,13 @@ class Architecture:
         `loss(autoencoder, pictures)` -> scalar tensor; pictures are (b, side, side, 3) in 0..1.
         The regularisers are added to it for training.
     input_side_px : int
-        Side of the square that it takes.
+        Side of the square that it encodes.
     learning_rate : float
         Of Adam, when it is trained to reconstruct.
     batch_size : int
         Pictures a step, when it is trained to reconstruct.
     recipe : Recipe or None
-        How it is trained by contrasting pictures; None if it cannot be.
+        How it is trained by contrasting pictures, of `recipe.training_px`; None if it cannot be.
     """
 
     build: Callable[[], keras.Model]
@@ -142,7 +143,7 @@ def _double(name: str) -> layers.UpSampling2D:
 
 
 def build_deep(recipe: Recipe) -> keras.Model:
-    """Make the deep network: 128x128x3 -> 8x8x64 = 4096 -> 256x256x3.
+    """Make the deep network: pictures of any side -> 8x8x64 = 4096 -> 256x256x3.
 
     Returns
     -------
@@ -151,10 +152,9 @@ def build_deep(recipe: Recipe) -> keras.Model:
         what is trained (`build_trunk`, `build_painter`); between them there is no weight but those
         of `set_whitening` and `set_centre`, which change nothing until they are set.
     """
-    side = recipe.encoding_px
-    grid_shape = (side // recipe.cell_px, side // recipe.cell_px, recipe.code_channels)
+    grid_shape = (recipe.code_side, recipe.code_side, recipe.code_channels)
     encoder, decoder = _deep_encoder(recipe), _deep_decoder(recipe, grid_shape)
-    pictures = keras.Input((side, side, 3), name="pictures")
+    pictures = keras.Input((None, None, 3), name="pictures")
     return keras.Model(pictures, decoder(encoder(pictures)), name="autoencoder")
 
 
@@ -188,12 +188,46 @@ def set_centre(autoencoder: keras.Model, mean: Any) -> None:
         autoencoder.get_layer(part).get_layer("centre").mean.assign(mean)
 
 
+def build_framings(autoencoder: keras.Model, recipe: Recipe, side_px: int) -> keras.Model:
+    """Make of a trained deep network what sees a picture as a piece of a larger one.
+
+    The picture is laid, a cell further each time, at every place of a frame of `recipe.seen_px`
+    whose rest is unknown: there its edges are repeated. What is unknown costs some likeness, what
+    fits gains more.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+        As `build_deep` makes it. Its trunk's weights are copied, its other layers are used.
+    recipe : Recipe
+    side_px : int
+        Side of the pictures that it will take.
+
+    Returns
+    -------
+    keras.Model
+        Pictures (b, side_px, side_px, 3) in 0..1 -> encodings (b, 9, 8, 8, 64), by the places
+        from the upper left one, row by row.
+    """
+    encoder = autoencoder.get_layer("encoder")
+    trunk = build_trunk(recipe, side_px=recipe.framed_px)
+    trunk.set_weights(encoder.get_layer("trunk").get_weights())
+    shape = (recipe.code_side, recipe.code_side, recipe.code_channels)
+    pictures = keras.Input((side_px, side_px, 3), name="pictures")
+    grid, _ = trunk(Resize(recipe.framed_px)(pictures))  # (b, 10, 10, 64)
+    framed = Frame(recipe.seen_px // recipe.cell_px)(grid)  # (b, 9, 12, 12, 64)
+    n_places = framed.shape[1]
+    grids = encoder.get_layer("grid")(keras.ops.reshape(framed, (-1, *framed.shape[2:])))
+    encodings = encoder.get_layer("centre")(code(autoencoder, grids))  # (9b, 8, 8, 64)
+    by_picture = keras.ops.reshape(encodings, (-1, n_places, *shape))
+    return keras.Model(pictures, by_picture, name="framings")
+
+
 def _deep_encoder(recipe: Recipe) -> keras.Model:
-    side = recipe.encoding_px // recipe.cell_px
-    pictures = keras.Input((recipe.encoding_px, recipe.encoding_px, 3), name="pictures")
-    large = Resize(recipe.seen_px, name="large")(pictures)
-    grid, _ = build_trunk(recipe, side_px=recipe.seen_px)(large)  # (b, 10, 10, 64)
-    grid = Resize(side, name="grid")(grid)  # (b, 8, 8, 64)
+    pictures = keras.Input((None, None, 3), name="pictures")
+    large = Resize(recipe.seen_px, name="large")(pictures)  # (b, 192, 192, 3)
+    grid, _ = build_trunk(recipe, side_px=recipe.seen_px)(large)  # (b, 12, 12, 64)
+    grid = Resize(recipe.code_side, name="grid")(grid)  # (b, 8, 8, 64)
     white = Whiten(name="whiten")(grid)  # (b, 8, 8, 64)
     roots = SignedRoot(name="root")(white)  # (b, 8, 8, 64)
     weighted = Window(recipe.window, name="window")(roots)  # (b, 8, 8, 64)
@@ -294,7 +328,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "deep": Architecture(
         build=partial(build_deep, Recipe()),
         loss=reconstruction_loss,
-        input_side_px=Recipe().encoding_px,
+        input_side_px=256,
         learning_rate=2e-3,
         recipe=Recipe(),
     ),

@@ -14,6 +14,8 @@ from models.litert import LiteModel, batches, read_fields, read_model, write_fie
 from models.preprocess import SIDE_PX, shrink
 
 SCHEMA_VERSION = 1
+FRAMINGS_FILE = "framings.tflite"
+_OPTIONAL_FIELDS = frozenset({"input_offset", "framings_sha256"})  # older files lack them
 Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
 
@@ -47,6 +49,8 @@ class EncoderInfo:
     schema_version : int
     input_offset : float or tuple of 3 float
         What is added after the multiplication.
+    framings_sha256 : str or None
+        Of the framings.tflite beside it; None where the encoder has none.
     """
 
     architecture: str
@@ -61,6 +65,7 @@ class EncoderInfo:
     created_by: dict[str, str]
     schema_version: int = SCHEMA_VERSION
     input_offset: Levels = 0.0
+    framings_sha256: str | None = None
 
     def save(self, path: Path) -> None:
         """Write the fields as JSON."""
@@ -76,8 +81,7 @@ class EncoderInfo:
             If the file is missing, broken or of another schema.
         """
         names = {field.name for field in fields(cls)}
-        # Files from before there was an offset lack it.
-        values = read_fields(path, names, SCHEMA_VERSION, optional=frozenset({"input_offset"}))
+        values = read_fields(path, names, SCHEMA_VERSION, optional=_OPTIONAL_FIELDS)
         return cls(**{name: _hashable(value) for name, value in values.items()})
 
 
@@ -94,13 +98,16 @@ class Encoder:
     info : EncoderInfo
     """
 
-    def __init__(self, model: LiteModel, info: EncoderInfo) -> None:
+    def __init__(
+        self, model: LiteModel, info: EncoderInfo, framings: LiteModel | None = None
+    ) -> None:
         self._model = model
+        self._framings = framings
         self.info = info
 
     @classmethod
     def open(cls, tflite_path: Path, n_threads: int = 1) -> "Encoder":
-        """Open an encoder and the `.json` of the same name beside it.
+        """Open an encoder, the `.json` of the same name beside it, and its framings if any.
 
         Parameters
         ----------
@@ -112,12 +119,17 @@ class Encoder:
         Raises
         ------
         ModelMismatch
-            If the two files do not belong together or cannot be read.
+            If the files do not belong together or cannot be read.
         """
         info = EncoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
         _check_shapes(model, info)
-        return cls(model, info)
+        if info.framings_sha256 is None:
+            return cls(model, info)
+        path = tflite_path.with_name(FRAMINGS_FILE)
+        framings = LiteModel(read_model(path, info.framings_sha256), n_threads)
+        _check_framings(framings, model)
+        return cls(model, info, framings)
 
     @property
     def dim(self) -> int:
@@ -150,14 +162,58 @@ class Encoder:
         """
         return unit_rows(self.encodings(images))
 
+    def encode_framings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what larger pictures would look like that each picture may be a piece of.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, 256, 256, 3), uint8
+            Not modified.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n, m, dim), float32
+            Unit rows; m is 9 for the deep network, and 0 for an encoder without framings.
+            `index.framings` searches with them.
+
+        Raises
+        ------
+        EncoderError
+            If an encoding is not finite.
+        """
+        if self._framings is None:
+            _check_images(images)
+            return np.empty((len(images), 0, self.dim), np.float32)
+        encodings = self._run(self._framings, images)  # (n, m, dim)
+        return unit_rows(encodings.reshape(-1, self.dim)).reshape(encodings.shape)
+
+    def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what to search with for one picture.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (256, 256, 3), uint8
+
+        Returns
+        -------
+        vectors : ndarray of shape (1 + m, dim), float32
+            As `encode` and, after it, `encode_framings` give them.
+        """
+        images = pixels[np.newaxis]
+        return np.concatenate([self.encode(images), self.encode_framings(images)[0]])
+
     def encodings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what the network itself gives: as `encode`, but not normalised."""
+        return self._run(self._model, images).reshape(len(images), self.dim)
+
+    def _run(self, model: LiteModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what a model gives for pictures, (n, *its output's shape)."""
         _check_images(images)
-        encodings = np.empty((len(images), self.dim), np.float32)  # (n, dim)
+        outputs = np.empty((len(images), *model.output_shape), np.float32)
         for rows in batches(len(images)):
             squares = to_side(images[rows], self.info.input_side_px)  # (b, side, side, 3)
-            encodings[rows] = self._model.run(self._scaled(squares)).reshape(-1, self.dim)
-        return encodings
+            outputs[rows] = model.run(self._scaled(squares))
+        return outputs
 
     def _scaled(self, squares: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.uint8]:
         """Return 0..255 as the file takes it: bytes as they are, floats scaled."""
@@ -257,6 +313,16 @@ def _check_shapes(model: LiteModel, info: EncoderInfo) -> None:
         raise ModelMismatch(
             f"encoder.tflite maps {found[0]} to {found[1]}, encoder.json says {expected[0]} to "
             f"{expected[1]}; copy both files from the same export"
+        )
+
+
+def _check_framings(framings: LiteModel, model: LiteModel) -> None:
+    is_of_one_picture = framings.input_shape == model.input_shape
+    if not is_of_one_picture or framings.output_shape[1:] != model.output_shape:
+        raise ModelMismatch(
+            f"{FRAMINGS_FILE} maps {framings.input_shape} to {framings.output_shape}, "
+            f"encoder.tflite {model.input_shape} to {model.output_shape}; copy both files from "
+            "the same export"
         )
 
 

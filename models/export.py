@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.autoencoder import ARCHITECTURES
+from models.autoencoder import ARCHITECTURES, build_framings
 from models.decoder import DecoderInfo
 from models.encoder import EncoderInfo
 from models.quiet import quiet_stderr
@@ -37,7 +37,7 @@ def export_autoencoder(
         That `result` was trained with.
     out : Path
         Existing folder; gets encoder.tflite, encoder.json, decoder.tflite, decoder.json,
-        autoencoder.keras and history.json.
+        autoencoder.keras and history.json; of a deep network also framings.tflite.
 
     Returns
     -------
@@ -54,14 +54,16 @@ def export_autoencoder(
 
 
 def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Path) -> EncoderInfo:
-    encoder = result.autoencoder.get_layer("encoder")
-    code_shape = tuple(int(side) for side in encoder.output.shape[1:])
+    side = ARCHITECTURES[settings.architecture].input_side_px
+    pictures = keras.Input((side, side, 3), name="pictures")
+    encodings = result.autoencoder.get_layer("encoder")(pictures)  # (b, height, width, channels)
+    code_shape = tuple(int(side) for side in encodings.shape[1:])
     dim = int(np.prod(code_shape))
-    flat = keras.layers.Reshape((dim,))(encoder.output)  # (b, dim)
-    sha256 = write_tflite(keras.Model(encoder.input, flat), out / "encoder.tflite")
+    flat = keras.layers.Reshape((dim,))(encodings)  # (b, dim)
+    sha256 = write_tflite(keras.Model(pictures, flat), out / "encoder.tflite")
     info = EncoderInfo(
         architecture=settings.architecture,
-        input_side_px=ARCHITECTURES[settings.architecture].input_side_px,
+        input_side_px=side,
         input_scale=1 / 255,
         dim=dim,
         code_shape=code_shape,
@@ -70,9 +72,24 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
         n_steps=result.n_steps,
         seed=settings.seed,
         created_by={name: version(name) for name in _LIBRARIES},
+        framings_sha256=_export_framings(result, settings, dim, out),
     )
     info.save(out / "encoder.json")
     return info
+
+
+def _export_framings(
+    result: TrainingResult, settings: TrainingSettings, dim: int, out: Path
+) -> str | None:
+    """Write framings.tflite, if the network has any, and return its SHA-256."""
+    architecture = ARCHITECTURES[settings.architecture]
+    if architecture.recipe is None:
+        return None
+    side = architecture.input_side_px
+    framings = build_framings(result.autoencoder, architecture.recipe, side)
+    n_framings = framings.output.shape[1]
+    flat = keras.layers.Reshape((n_framings, dim))(framings.output)  # (b, 9, dim)
+    return write_tflite(keras.Model(framings.input, flat), out / "framings.tflite")
 
 
 def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> None:

@@ -107,6 +107,42 @@ class Resize(layers.Layer):
 
 
 @_registered
+class Frame(layers.Layer):
+    """Lay grids at every place of a larger one, and repeat their edges to fill it.
+
+    (b, s, s, c) -> (b, places², side, side, c), where places = side - s + 1; row by row, the
+    upper left place first.
+    """
+
+    def __init__(self, side: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.side = side
+
+    def call(self, grid: Any) -> Any:
+        """Lay out."""
+        framed = [
+            _with_edges(lines, 2, before, self.side)
+            for above in range(self.side - grid.shape[1] + 1)
+            for lines in [_with_edges(grid, 1, above, self.side)]
+            for before in range(self.side - grid.shape[2] + 1)
+        ]
+        return keras.ops.stack(framed, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes this layer again."""
+        return {**super().get_config(), "side": self.side}
+
+
+def _with_edges(grid: Any, axis: int, n_before: int, n_all: int) -> Any:
+    """Repeat the first slice and the last one along an axis until there are n_all."""
+    n = grid.shape[axis]
+    first = keras.ops.take(grid, [0], axis)
+    last = keras.ops.take(grid, [n - 1], axis)
+    parts = [first] * n_before + [grid] + [last] * (n_all - n - n_before)
+    return keras.ops.concatenate(parts, axis)
+
+
+@_registered
 class Whiten(layers.Layer):
     """Turn the channels of a grid (b, h, w, c) so that none says what another says, or undo it.
 

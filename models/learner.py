@@ -33,6 +33,8 @@ class Learner(ABC):
         What comes of it.
     side_px : int
         Of the pictures that it takes, (b, side_px, side_px, 3) in 0..1.
+    finishing_side_px : int
+        Of those that `finish` takes.
     split : Split
         What it trains on and is validated with.
     batch_size : int
@@ -48,6 +50,7 @@ class Learner(ABC):
 
     autoencoder: keras.Model
     side_px: int
+    finishing_side_px: int
     split: Split
     batch_size: int
     warm_up_steps: int
@@ -142,7 +145,7 @@ class ReconstructionLearner(Learner):
         self._loss, self._seed = architecture.loss, seed
         self.split = split_rows(n_images, validation_share, seed)
         self.batch_size = min(batch_size or architecture.batch_size, len(self.split.training))
-        self.side_px = architecture.input_side_px
+        self.side_px = self.finishing_side_px = architecture.input_side_px
         self.autoencoder = architecture.build()
         self._encoder = self.autoencoder.get_layer("encoder")
         self._optimizer = keras.optimizers.Adam(architecture.learning_rate)

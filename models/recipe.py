@@ -17,17 +17,21 @@ class Recipe:
     widths : tuple of int
         Channels of the residual stages; each halves the side.
     code_channels : int
-        Channels of the grid that is the encoding, 1/16 of the side: 8 x 8 x 64 = 4096.
+        Channels of the grid that is the encoding: 8 x 8 x 64 = 4096.
     antisymmetric_weight : float
         Of the half of the encoding that tells a picture from its mirror image.
     head : tuple of int
         Layers between the pooled features and what is contrasted; for training only.
-    encoding_px : int
-        Side of the whole pictures that are encoded.
-    zoom : float
-        How much they are enlarged before, so that things appear as large as in the views, which
-        show pieces (Touvron et al., "Fixing the train-test resolution discrepancy",
+    code_side : int
+        Cells of the encoding, down and across.
+    training_px : int
+        Side of the pictures that views are cut from.
+    seen_px : int
+        Side at which whole pictures are encoded: larger, so that things appear as large as in the
+        views, which show pieces (Touvron et al., "Fixing the train-test resolution discrepancy",
         NeurIPS 2019).
+    framed_px : int
+        Side at which a picture is seen that may be a piece of a larger one, of `seen_px`.
     window : float
         What is in the middle counts most: standard deviation of the bell curve that cells are
         weighted by in use, as a share of the side. Views are random pieces and not weighted.
@@ -90,8 +94,10 @@ class Recipe:
     code_channels: int = 64
     antisymmetric_weight: float = 0.3
     head: tuple[int, int] = (256, 128)
-    encoding_px: int = 128
-    zoom: float = 1.25
+    code_side: int = 8
+    training_px: int = 128
+    seen_px: int = 192
+    framed_px: int = 160
     window: float = 0.8
 
     n_small: int = 4
@@ -134,11 +140,6 @@ class Recipe:
     centre_shrink: float = 32.0
 
     @property
-    def seen_px(self) -> int:
-        """Return the side of the enlarged whole pictures."""
-        return round(self.zoom * self.encoding_px)
-
-    @property
     def cell_px(self) -> int:
-        """Return the side of the square of pixels that becomes one cell of the code."""
+        """Return the side of the square of pixels that becomes one cell of what is seen."""
         return int(4 * 2 ** len(self.widths))

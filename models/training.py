@@ -468,9 +468,12 @@ class _Run:
             self.on_epoch(entry)
 
     def _finish(self) -> None:
-        rows = self.learner.rows_to_finish()
-        cuts = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-        self.learner.finish(read_ahead(self.images, cuts, self.learner.side_px))
+        learner, rows = self.learner, self.learner.rows_to_finish()
+        side_px = learner.finishing_side_px
+        # As many pixels at a time as in a step.
+        n = max(1, self.batch_size * learner.side_px**2 // side_px**2)
+        cuts = [rows[i : i + n] for i in range(0, len(rows), n)]
+        learner.finish(read_ahead(self.images, cuts, side_px))
 
     def _validated(self) -> dict[str, Any]:
         """Validate, add to the history, and start anew to sum up losses."""

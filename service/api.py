@@ -65,7 +65,7 @@ def post_search() -> Response:
     """Answer an uploaded picture, or a JSON body with an id, a base64 picture or a vector."""
     if request.mimetype == "multipart/form-data":
         data = uploaded_file(request, "image")
-        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False))
+        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), parts().bounds)
         with parts().holder.use() as live:
             query = query_of_file(live, data, options.part)
             return _json(search_answer(live.snapshot, search.search(live, query, options)))
@@ -249,7 +249,7 @@ def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
         form = "multipart/form-data with a picture in `image`, or " if or_form else ""
         kind = request.mimetype or "a body without Content-Type"
         raise UnsupportedBody(f"send {form}application/json; not {kind}")
-    return from_json(model, whole_body(request))
+    return from_json(model, whole_body(request), parts().bounds)
 
 
 def _answer(live: Live, body: SearchBody) -> SearchAnswer:
@@ -260,7 +260,7 @@ def _answer(live: Live, body: SearchBody) -> SearchAnswer:
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
     """Answer one search of several; what is wrong with it harms no other."""
     try:
-        body = from_json(SearchBody, json.dumps(one).encode())
+        body = from_json(SearchBody, json.dumps(one).encode(), parts().bounds)
         return BatchEntry(status=200, answer=_answer(live, body))
     except CLIENT_ERRORS as error:
         failure = to_failure(error)
@@ -279,7 +279,7 @@ def _query_of(live: Live, body: SearchBody) -> search.Query:
 
 
 def _arguments(model: type[AnyRequest]) -> AnyRequest:
-    return from_fields(model, request.args.to_dict(flat=False))
+    return from_fields(model, request.args.to_dict(flat=False), parts().bounds)
 
 
 def _json(answer: BaseModel) -> Response:

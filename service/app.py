@@ -22,6 +22,7 @@ from service.guard.policy import POLICY
 from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
 from service.parts import KEY, Parts
+from service.schemas import Bounds
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
@@ -99,7 +100,8 @@ def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
         settings.decode_pixels,
         settings.wait_s,
     )
-    return Parts(holder, decoding, settings.images)
+    bounds = Bounds(settings.max_limit, settings.max_batch)
+    return Parts(holder, decoding, settings.images, bounds)
 
 
 def _answer_error(error: Exception) -> Any:

@@ -15,6 +15,7 @@ from flask import send_from_directory as send
 
 from service.guard.policy import POLICY_OF_DOCS
 from service.openapi import document
+from service.parts import parts
 
 bp = Blueprint("docs", __name__)
 
@@ -26,7 +27,7 @@ _A_DAY = 86_400  # seconds
 def openapi() -> Response:
     """Send the OpenAPI document."""
     # Not sorted by key: the order of the routes is that in which one reads them.
-    return Response(json.dumps(document()), mimetype="application/json")
+    return Response(json.dumps(document(parts().bounds)), mimetype="application/json")
 
 
 @bp.get("/docs")

@@ -101,7 +101,7 @@ OPERATIONS = [
         schemas.SearchAnswer, json=schemas.SearchBody, form=schemas.OptionsOfPicture, errors=(404,),
     ),
     Operation(
-        "post", f"{API}/search/batch", "Up to 64 searches at once, each with its own status",
+        "post", f"{API}/search/batch", "Several searches at once, each with its own status",
         schemas.BatchAnswer, json=schemas.BatchBody,
     ),
     Operation(
@@ -153,8 +153,26 @@ OPERATIONS = [
 
 
 @functools.cache
-def document() -> dict[str, Any]:
-    """Return the whole document, as JSON values; not to be changed."""
+def document(bounds: schemas.Bounds = schemas.DEFAULT_BOUNDS) -> dict[str, Any]:
+    """Return the whole document, with the operator's bounds, as JSON values; not to be changed."""
+    settled: dict[str, Any] = _settled(_document(), bounds)
+    return settled
+
+
+def _settled(value: Any, bounds: schemas.Bounds) -> Any:
+    """Return JSON values in which the bounds have their numbers instead of their names."""
+    if isinstance(value, list):
+        return [_settled(one, bounds) for one in value]
+    if not isinstance(value, dict):
+        return value
+    settled = {key: _settled(one, bounds) for key, one in value.items() if key != schemas.BOUND}
+    if schemas.BOUND in value:
+        most = "maxItems" if value["type"] == "array" else "maximum"
+        settled[most] = getattr(bounds, value[schemas.BOUND])
+    return settled
+
+
+def _document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)

@@ -9,6 +9,7 @@ from typing import cast
 from flask import current_app
 
 from service.decoding import Decoding
+from service.schemas import DEFAULT_BOUNDS, Bounds
 from service.snapshots import Live, SnapshotHolder
 
 KEY = "lookalike"
@@ -25,11 +26,14 @@ class Parts:
         Of uploaded pictures.
     images : Path or None
         Where the originals lie, if not where they were indexed.
+    bounds : Bounds
+        Of what one request may ask for.
     """
 
     holder: SnapshotHolder
     decoding: Decoding
     images: Path | None
+    bounds: Bounds = DEFAULT_BOUNDS
 
     def image_root(self, live: Live) -> Path:
         """Return the folder that the catalogue's paths are relative to."""

@@ -7,6 +7,9 @@ search that ended among ties is repeated deeper. Scores are rounded to 6 decimal
 ordered and compared with a threshold, so that pictures whose scores look equal are equal, and come
 lower row first. Pages put together therefore are one large page.
 
+**An uploaded picture** may be a piece of a larger one, and has several vectors: `index.framings`
+says what a score is then.
+
 **A filter** is an exact search of its own, among the rows that pass; the table knows nothing of it.
 docs/decisions/0032-one-order-for-all-pages.md says more.
 """
@@ -18,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.framings import exact_scores, rough_scores, search_framed
 from index.snapshot import Snapshot
-from index.store import VectorStore
+from index.store import Vectors, VectorStore
 from service.schemas import Options
 
 SCORE_DECIMALS = 6
@@ -28,7 +32,6 @@ _DEEPER = 16  # a search that ended among ties goes so much deeper
 _AT_ONCE = 1024  # rows; 16 MB of vectors
 _ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
 
-Vector = NDArray[np.float32]
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -47,7 +50,7 @@ class Ranking:
 
 def rank(
     snapshot: Snapshot,
-    vector: Vector,
+    vectors: Vectors,
     own: int | None,
     options: Options,
     rows: Rows | None = None,
@@ -58,10 +61,10 @@ def rank(
     Parameters
     ----------
     snapshot : Snapshot
-    vector : ndarray of shape (dim,), float32
-        Of unit length.
+    vectors : ndarray of shape (1 + m, dim), float32
+        Unit rows: of what is searched for, and of its framings if it has any.
     own : int or None
-        The row that has this vector, if it is that of a picture of the collection.
+        The row that has the first vector, if it is that of a picture of the collection.
     options : Options
     rows : ndarray of shape (m,), int64, optional
         Those that pass the filter, rising; default: all.
@@ -69,38 +72,38 @@ def rank(
         Rows that may not answer, each once; `own` is None then.
     """
     if leave_out is not None:
-        return _rank_others(snapshot.store, vector, options, rows, leave_out)
+        return _rank_others(snapshot.store, vectors, options, rows, leave_out)
     if rows is not None:
-        return _rank_among(snapshot.store, vector, own, options, rows)
+        return _rank_among(snapshot.store, vectors, own, options, rows)
     if own is None:
-        return _rank_by_search(snapshot.store, vector, options)
-    ranking = _rank_known(snapshot, vector, own, options)
+        return _rank_by_search(snapshot.store, vectors, options)
+    ranking = _rank_known(snapshot, vectors, own, options)
     if options.include_self:
         return ranking
     return Ranking(ranking.scores[1:], ranking.rows[1:], ranking.total - 1)
 
 
 def _rank_others(
-    store: VectorStore, vector: Vector, options: Options, rows: Rows | None, leave_out: Rows
+    store: VectorStore, vectors: Vectors, options: Options, rows: Rows | None, leave_out: Rows
 ) -> Ranking:
     """Rank all rows but some."""
     if rows is not None:
-        return _rank_among(store, vector, None, options, np.setdiff1d(rows, leave_out))
+        return _rank_among(store, vectors, None, options, np.setdiff1d(rows, leave_out))
     deeper = options.model_copy(update={"limit": options.limit + len(leave_out)})
-    found = _rank_by_search(store, vector, deeper)
+    found = _rank_by_search(store, vectors, deeper)
     n_passing = len(leave_out)
     if options.score_threshold is not None:
-        n_passing = int((_exact_scores(store, vector, leave_out) >= options.score_threshold).sum())
+        n_passing = int((_exact_scores(store, vectors, leave_out) >= options.score_threshold).sum())
     is_other = ~np.isin(found.rows, leave_out)
     return Ranking(found.scores[is_other], found.rows[is_other], found.total - n_passing)
 
 
-def _rank_known(snapshot: Snapshot, vector: Vector, own: int, options: Options) -> Ranking:
+def _rank_known(snapshot: Snapshot, vectors: Vectors, own: int, options: Options) -> Ranking:
     """Rank for a picture of the collection, which leads."""
     scores, rows = _table_line(snapshot, own)
     if _table_answers(scores, len(snapshot), options):
         return _cut(scores, rows, len(snapshot), options.score_threshold)
-    found = _rank_by_search(snapshot.store, vector, options)
+    found = _rank_by_search(snapshot.store, vectors, options)
     is_new = ~np.isin(found.rows, rows)
     # The table may have been made with other rounding; scores must not rise after it.
     new_scores = np.minimum(found.scores[is_new], scores[-1])
@@ -112,14 +115,14 @@ def _rank_known(snapshot: Snapshot, vector: Vector, own: int, options: Options) 
     )
 
 
-def _rank_by_search(store: VectorStore, vector: Vector, options: Options) -> Ranking:
+def _rank_by_search(store: VectorStore, vectors: Vectors, options: Options) -> Ranking:
     # One more, as the picture itself may be left out.
-    scores, rows = _search(store, vector, options.offset + options.limit + 1)
+    scores, rows = _search(store, vectors, options.offset + options.limit + 1)
     threshold, total = options.score_threshold, len(store)
     if threshold is not None and len(rows) < len(store) and scores[-1] >= threshold:
         rows_of_all = np.arange(len(store))
-        rough = _rough_scores(store, vector, rows_of_all)
-        total = _count_passing(store, vector, rows_of_all, rough, threshold)
+        rough = _rough_scores(store, vectors, rows_of_all)
+        total = _count_passing(store, vectors, rows_of_all, rough, threshold)
     return _cut(scores, rows, total, threshold)
 
 
@@ -141,31 +144,31 @@ def _table_answers(scores: Scores, n_images: int, options: Options) -> bool:
     return bool(options.score_threshold > scores[-1])  # then all that pass are in the table
 
 
-def _search(store: VectorStore, vector: Vector, depth: int) -> tuple[Scores, Rows]:
+def _search(store: VectorStore, vectors: Vectors, depth: int) -> tuple[Scores, Rows]:
     """Return the best `depth` rows, and all that tie with the last."""
     n = len(store)
     depth = min(depth, n)
     k = min(depth + _SPARE, n)
     while True:
-        found = store.search(vector[np.newaxis], k)
-        scores, rows = _in_order(_rounded(found[0][0]), found[1][0])
+        found = search_framed(store, vectors, k)
+        scores, rows = _in_order(_rounded(found[0]), found[1])
         if k == n or scores[-1] < scores[depth - 1]:
             return scores, rows
         k = min(k * _DEEPER, n)
 
 
 def _rank_among(
-    store: VectorStore, vector: Vector, own: int | None, options: Options, rows: Rows
+    store: VectorStore, vectors: Vectors, own: int | None, options: Options, rows: Rows
 ) -> Ranking:
     """Rank some rows only: roughly first, then those exactly that may reach the page."""
     if own is not None and not options.include_self:
         rows = rows[rows != own]
-    rough = _rough_scores(store, vector, rows)
+    rough = _rough_scores(store, vectors, rows)
     total, threshold = len(rows), options.score_threshold
     if threshold is not None:
-        total = _count_passing(store, vector, rows, rough, threshold)
+        total = _count_passing(store, vectors, rows, rough, threshold)
     near = rows[rough >= _least_of_best(rough, options.offset + options.limit) - 2 * _ROUGH]
-    scores, near = _in_order(_exact_scores(store, vector, near), near)
+    scores, near = _in_order(_exact_scores(store, vectors, near), near)
     if own is not None:
         scores, near = _leading(own, scores, near)
     return _cut(scores, near, total, threshold)
@@ -187,29 +190,29 @@ def _leading(own: int, scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
     return np.append(scores.max(), others[0]), np.append(own, others[1])
 
 
-def _rough_scores(store: VectorStore, vector: Vector, rows: Rows) -> NDArray[np.float32]:
+def _rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> NDArray[np.float32]:
     """Return scores that differ by less than _ROUGH from the exact ones, in bounded memory."""
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        scores[part] = store.vectors(rows[part]) @ vector
+        scores[part] = rough_scores(store, vectors, rows[part])
     return scores
 
 
-def _exact_scores(store: VectorStore, vector: Vector, rows: Rows) -> Scores:
-    return _rounded(store.scores(vector[np.newaxis], rows[np.newaxis])[0])
+def _exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
+    return _rounded(exact_scores(store, vectors, rows))
 
 
 def _count_passing(
     store: VectorStore,
-    vector: Vector,
+    vectors: Vectors,
     rows: Rows,
     rough: NDArray[np.float32],
     threshold: float,
 ) -> int:
     """Count the rows that pass a threshold, without ranking them as a search would."""
     is_near = np.abs(rough - threshold) < _ROUGH
-    n_near = (_exact_scores(store, vector, rows[is_near]) >= threshold).sum()
+    n_near = (_exact_scores(store, vectors, rows[is_near]) >= threshold).sum()
     return int((rough[~is_near] >= threshold).sum() + n_near)
 
 

@@ -1,7 +1,8 @@
 """Requests and answers of the JSON API, as pydantic models.
 
 A request that does not fit raises `MalformedBody` where it is no JSON at all, and else
-`InvalidRequest`, which names every field.
+`InvalidRequest`, which names every field. What the operator bounds is checked against `Bounds`; in
+the schemas of the models it stands as `BOUND` and its name, for `service.openapi` to fill in.
 """
 
 from __future__ import annotations
@@ -10,26 +11,86 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.config import JsonDict
-from pydantic_core import ErrorDetails
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from index.duplicates import DEFAULT_THRESHOLD
 from service.errors import InvalidRequest, MalformedBody
 from service.regions import Region
 
-MAX_LIMIT = 1000
+BOUND = "x-bound"
 MAX_OFFSET = 1_000_000_000
-MAX_BATCH = 64
 MAX_CONDITIONS = 100  # in each of the three lists of a filter
 _MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
 MAX_EXAMPLES = 64  # positive ones, and negative ones
 _ROUNDING = 1e-6  # 0.1 + 0.9 may be more than 1
 _QUERIES = ("id", "image", "vector", "positive")
 
-Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one request may ask for at the most; see `service.settings`.
+
+    Attributes
+    ----------
+    limit : int
+        Answers on a page.
+    batch : int
+        Searches in a batch.
+    """
+
+    limit: int = 1000
+    batch: int = 64
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
+class _AtMost:
+    """Annotation: the number, or the length of the list, is at most the bound of this name."""
+
+    name: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {BOUND: self.name}
+
+    def _checked(self, value: int | list[Any], info: ValidationInfo) -> int | list[Any]:
+        most = getattr(info.context or DEFAULT_BOUNDS, self.name)
+        facts = {"most": most}
+        if isinstance(value, list):
+            if len(value) > most:
+                raise PydanticCustomError("too_long", "should have at most {most} items", facts)
+        elif value > most:
+            raise PydanticCustomError(
+                "less_than_equal", "should be less than or equal to {most}", facts
+            )
+        return value
+
+
+Limit = Annotated[int, Field(ge=1), _AtMost("limit")]
 Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
@@ -218,7 +279,7 @@ class SearchBody(OptionsOfPicture):
 class BatchBody(Request):
     """Several searches in one request; each is checked by itself, as a `SearchBody`."""
 
-    searches: list[Any] = Field(min_length=1, max_length=MAX_BATCH)
+    searches: Annotated[list[Any], Field(min_length=1), _AtMost("batch")]
 
 
 class EncodeBody(Request):
@@ -428,7 +489,7 @@ class CollectionAnswer(BaseModel):
 AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 
-def from_json(model: type[AnyRequest], body: bytes) -> AnyRequest:
+def from_json(model: type[AnyRequest], body: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> AnyRequest:
     """Read a JSON body; numbers must be numbers.
 
     Raises
@@ -439,14 +500,16 @@ def from_json(model: type[AnyRequest], body: bytes) -> AnyRequest:
         If it does not fit.
     """
     try:
-        return model.model_validate_json(body, strict=True)
+        return model.model_validate_json(body, strict=True, context=bounds)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedBody(f"the body is not JSON: {error.errors()[0]['msg']}") from error
         raise _invalid(error) from error
 
 
-def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> AnyRequest:
+def from_fields(
+    model: type[AnyRequest], fields: Mapping[str, list[str]], bounds: Bounds = DEFAULT_BOUNDS
+) -> AnyRequest:
     """Read form fields or a query string, where everything is text.
 
     Raises
@@ -470,7 +533,7 @@ def from_fields(model: type[AnyRequest], fields: Mapping[str, list[str]]) -> Any
     if "region" in values and "region" in model.model_fields:
         values["region"] = _list_of_text("region", values["region"])
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=bounds)
     except ValidationError as error:
         raise _invalid(error) from error
 

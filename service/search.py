@@ -44,6 +44,9 @@ class Query:
         Rows of the pictures that the vector was put together from, or that a part is of.
     picture : Decoded or None
         The uploaded picture, if it had to be encoded.
+    framings : ndarray of shape (m, dim), float32, or None
+        Of a picture that had to be encoded, unit rows: what larger pictures would look like that
+        it may be a piece of. m is 0 if the encoder cannot tell.
     """
 
     mode: Mode
@@ -51,6 +54,13 @@ class Query:
     row: int | None = None
     examples: tuple[int, ...] = ()
     picture: Decoded | None = None
+    framings: NDArray[np.float32] | None = None
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The vector and those of the framings, (1 + m, dim)."""
+        whole = self.vector[np.newaxis]
+        return whole if self.framings is None else np.concatenate([whole, self.framings])
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> Query:
     row = catalogue.row_of_pixels(pixel_digest(picture.pixels))
     if row is not None:
         return query_of_row(live, row)
-    return Query("encoded", _encoded(live, picture), picture=picture)
+    return _encoded(live, picture)
 
 
 def query_of_part(
@@ -151,13 +161,14 @@ def query_of_part(
     """
     picture = decoding.decode(data, region)
     examples = () if own is None else (own,)
-    return Query("encoded", _encoded(live, picture), examples=examples, picture=picture)
+    return _encoded(live, picture, examples)
 
 
-def _encoded(live: Live, picture: Decoded) -> NDArray[np.float32]:
+def _encoded(live: Live, picture: Decoded, examples: tuple[int, ...] = ()) -> Query:
     deadline.check()
     with timed("encode"):
-        return live.encoder.encode(picture.pixels[np.newaxis])[0]
+        vectors = live.encoder.encode_query(picture.pixels)
+    return Query("encoded", vectors[0], examples=examples, picture=picture, framings=vectors[1:])
 
 
 def query_of_id(live: Live, image_id: str) -> Query:
@@ -263,7 +274,7 @@ def search(live: Live, query: Query, options: Options) -> Answer:
     rows = None if options.filter is None else rows_passing(live, options.filter)
     with timed("search"):
         left_out = None if options.include_self else _rows(query.examples)
-        ranking = rank(live.snapshot, query.vector, query.row, options, rows, left_out)
+        ranking = rank(live.snapshot, query.vectors, query.row, options, rows, left_out)
     page = slice(options.offset, options.offset + options.limit)
     hits = _hits(live.snapshot, ranking.scores[page], ranking.rows[page], options.with_vector)
     time_ms = 1000 * (time.perf_counter() - started)

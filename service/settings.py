@@ -145,6 +145,12 @@ class Settings:
     max_pixels: int = _setting(
         50_000_000, _number(int, 1), "pixels", "Largest picture, width times height."
     )
+    max_limit: int = _setting(
+        1000, _number(int, 10), "answers", "Largest `limit` of a request: answers on one page."
+    )
+    max_batch: int = _setting(
+        64, _number(int, 1), "searches", "Searches in one batch, at the most."
+    )
     workers: int = _setting(
         _workers, _number(int, 1), "processes", "Worker processes.", "one a core, at most 4"
     )

@@ -53,8 +53,8 @@ class EncodesPictures(Protocol):
     def fingerprint(self) -> str:
         """Name of the encoder, as manifests write it."""
 
-    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (n, 256, 256, 3) uint8 pictures to (n, dim) float32 unit rows."""
+    def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (256, 256, 3) uint8 pixels, and framings of them, to (1 + m, dim) unit rows."""
 
 
 OpenEncoder = Callable[[Snapshot], EncodesPictures]

@@ -32,6 +32,10 @@ class FakeEncoder:
         encodings = np.hstack([means, np.full((len(means), 1), 0.5)])
         return (encodings / np.linalg.norm(encodings, axis=1, keepdims=True)).astype(np.float32)
 
+    def encode_query(self, pixels):
+        """Encode (256, 256, 3) pixels to one row; there are no framings."""
+        return self.encode(pixels[np.newaxis])
+
 
 def picture_bytes(colour=(255, 0, 0), size=(40, 30), form="PNG", **options):
     """Return the file of a picture in one colour."""

@@ -1,5 +1,9 @@
 """The deep architecture, in a size that trains in a moment."""
 
+import hashlib
+import itertools
+import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import contrastive, training
 from models.autoencoder import (
     ARCHITECTURES,
     Architecture,
     build_deep,
+    build_trunk,
+    code,
     keras,
     reconstruction_loss,
     see,
@@ -22,13 +29,14 @@ from models.batches import distinct_rows, read_scaled
 from models.checkpoint import load_state
 from models.contrastive import ContrastiveLearner
 from models.decoder import Decoder
-from models.encoder import Encoder
-from models.errors import ObjectiveMismatch
+from models.encoder import Encoder, unit_rows
+from models.errors import ModelMismatch, ObjectiveMismatch
 from models.export import export_autoencoder
 from models.grid_layers import (
     Centre,
     EqualLength,
     Fold,
+    Frame,
     Resize,
     SignedRoot,
     SignedSquare,
@@ -43,13 +51,16 @@ from models.training import TrainingSettings, objective_of, train
 from tests.integration.models.test_training import Breaking, assert_equal_weights, without_times
 from tests.unit.models.golden.make import Pictures
 
-# 64x64x3 -> 4x4x4 = 64; one kernel is large enough for Muon.
+# 128x128x3, trained on half that side -> 4x4x4 = 64; one kernel is large enough for Muon.
 RECIPE = Recipe(
     stem=4,
     widths=(8, 64),
     code_channels=4,
     head=(8, 4),
-    encoding_px=64,
+    code_side=4,
+    training_px=64,
+    seen_px=80,
+    framed_px=64,
     large_area=(0.2, 1.0),
     n_small=2,
     large_px=32,
@@ -63,7 +74,7 @@ RECIPE = Recipe(
 SMALL = Architecture(
     partial(build_deep, RECIPE),
     reconstruction_loss,
-    input_side_px=64,
+    input_side_px=128,
     learning_rate=1e-2,
     recipe=RECIPE,
 )
@@ -188,7 +199,7 @@ def test_whiten_is_the_identity_until_it_is_set_and_can_be_undone() -> None:
 def test_channels_of_a_trained_encoder_are_white(images: Pictures, uninterrupted: Any) -> None:
     """What is seen of the pictures is uncorrelated after whitening, but for the floor."""
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    seen = see(uninterrupted.autoencoder, read_scaled(images, np.arange(40), 64))
+    seen = see(uninterrupted.autoencoder, read_scaled(images, np.arange(40), 128))
     white = np.asarray(encoder.get_layer("whiten")(seen)).reshape(-1, 4)
     covariance = np.cov(white, rowvar=False)
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.1)
@@ -204,6 +215,23 @@ def test_resize_by_hand() -> None:
     np.testing.assert_allclose(np.asarray(Resize(4)(row[:, :, ::-1]))[0, :, :, 0], larger[:, ::-1])
 
 
+def test_frame_by_hand() -> None:
+    """Two by two cells at each of the four places of three by three, edges repeated."""
+    framed = np.asarray(Frame(3)(np.array([[1, 2], [3, 4]], np.float32).reshape(1, 2, 2, 1)))
+    assert framed.shape == (1, 4, 3, 3, 1)
+    assert framed[0, :, :, :, 0].astype(int).tolist() == [
+        [[1, 2, 2], [3, 4, 4], [3, 4, 4]],
+        [[1, 1, 2], [3, 3, 4], [3, 3, 4]],
+        [[1, 2, 2], [1, 2, 2], [3, 4, 4]],
+        [[1, 1, 2], [1, 1, 2], [3, 3, 4]],
+    ]
+
+
+def test_frame_of_its_own_size_changes_nothing() -> None:
+    """There is one place."""
+    np.testing.assert_array_equal(Frame(4)(grids())[:, 0], grids())
+
+
 def test_encoding_teaches_the_network_nothing() -> None:
     """Batch normalisation keeps what it learnt in training, whatever is encoded."""
     learner = ContrastiveLearner(SMALL, 40, None, 0, False)
@@ -217,9 +245,9 @@ def test_encoding_teaches_the_network_nothing() -> None:
 
 
 def test_deep_has_the_shapes() -> None:
-    """128x128x3 to 8x8x64 = 4096 numbers, and a picture of 256x256x3 from them."""
+    """Any side to 8x8x64 = 4096 numbers, and a picture of 256x256x3 from them."""
     deep = ARCHITECTURES["deep"].build()
-    assert deep.input_shape == (None, 128, 128, 3)
+    assert deep.input_shape == (None, None, None, 3)
     assert deep.get_layer("encoder").output_shape == (None, 8, 8, 64)
     assert deep.output_shape == (None, 256, 256, 3)
 
@@ -227,7 +255,7 @@ def test_deep_has_the_shapes() -> None:
 def test_centre_is_taken_away_and_added_again(images: Pictures) -> None:
     """Encodings move by the mean, what is painted stays."""
     model = build_deep(RECIPE)
-    shares = read_scaled(images, np.arange(4), 64)
+    shares = read_scaled(images, np.arange(4), 128)
     before, painted = model.get_layer("encoder")(shares), model(shares)
     mean = np.random.default_rng(0).standard_normal((4, 4, 4)).astype(np.float32)
     set_centre(model, mean)
@@ -270,7 +298,7 @@ def test_training_uses_all_pictures_to_the_end(uninterrupted: Any) -> None:
 def test_encodings_are_centred(images: Pictures, uninterrupted: Any) -> None:
     """The mean is taken away 40 / (40 + 32) times: 32/72 of it is left."""
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    centred = np.asarray(encoder(read_scaled(images, np.arange(40), 64))).mean(0)
+    centred = np.asarray(encoder(read_scaled(images, np.arange(40), 128))).mean(0)
     centre = encoder.get_layer("centre").mean.numpy()
     np.testing.assert_allclose(centred, (centred + centre) * 32 / 72, atol=1e-4)
     assert np.linalg.norm(centre) > 0
@@ -281,7 +309,7 @@ def test_encodings_tell_pictures_apart_whatever_the_view(
 ) -> None:
     """After 60 steps three of four darkened pictures find their original first, by far."""
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    shares = read_scaled(images, np.arange(40), 64)
+    shares = read_scaled(images, np.arange(40), 128)
     rows, queries = (np.asarray(encoder(x)).reshape(40, -1) for x in (shares, 0.8 * shares))
     rows, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rows, queries))
     found = (queries @ rows.T).argmax(axis=1)
@@ -290,7 +318,7 @@ def test_encodings_tell_pictures_apart_whatever_the_view(
 
 def test_finishing_teaches_the_painter_whole_pictures(images: Pictures) -> None:
     """With finishing steps whole pictures are painted better than without; the trunk stays."""
-    shares = read_scaled(images, np.arange(40), 64)
+    shares = read_scaled(images, np.arange(40), 128)
     errors, trunks = [], []
     for n_steps in (0, 30):
         recipe = replace(RECIPE, finishing_steps=n_steps)
@@ -298,7 +326,8 @@ def test_finishing_teaches_the_painter_whole_pictures(images: Pictures) -> None:
         learner._optimizer.variables[0].assign(90)
         learner.finish([shares])
         painted = np.asarray(learner.autoencoder(shares)).reshape(40, 64, 2, 64, 2, 3)
-        errors.append(((painted.mean(axis=(2, 4)) - shares) ** 2).mean())
+        halves = read_scaled(images, np.arange(40), 64)
+        errors.append(((painted.mean(axis=(2, 4)) - halves) ** 2).mean())
         trunks.append(learner.autoencoder.get_layer("encoder").get_weights()[0])
     assert errors[1] < 0.8 * errors[0]
     np.testing.assert_array_equal(*trunks)
@@ -379,7 +408,7 @@ def test_training_takes_few_pictures(n: int, tmp_path: Path) -> None:
     images = Pictures(n)
     result = train(images, replace(SETTINGS, steps=12), tmp_path)
     encoder = result.autoencoder.get_layer("encoder")
-    encodings = np.asarray(encoder(read_scaled(images, np.arange(n), 64))).reshape(n, -1)
+    encodings = np.asarray(encoder(read_scaled(images, np.arange(n), 128))).reshape(n, -1)
     lengths = np.linalg.norm(encodings, axis=1, keepdims=True)
     assert (lengths > 0.01).all()
     scores = (encodings / lengths) @ (encodings / lengths).T
@@ -391,7 +420,7 @@ def test_training_does_not_call_equal_pictures_a_collapse(tmp_path: Path) -> Non
     copies = Pictures(10)
     copies.pixels[:] = copies.pixels[0]
     result = train(copies, replace(SETTINGS, steps=8), tmp_path)
-    encodings = result.autoencoder.get_layer("encoder")(read_scaled(copies, np.arange(2), 64))
+    encodings = result.autoencoder.get_layer("encoder")(read_scaled(copies, np.arange(2), 128))
     assert float(np.linalg.norm(encodings[0])) > 0.01
 
 
@@ -501,21 +530,76 @@ def exported(uninterrupted: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_export_keeps_the_encodings(images: Pictures, uninterrupted: Any, exported: Path) -> None:
     """The tflite file gives what Keras gives, and the same bits in any batch."""
-    shares = read_scaled(images, np.arange(20), 64)
+    shares = read_scaled(images, np.arange(20), 128)
     by_keras = np.asarray(uninterrupted.autoencoder.get_layer("encoder")(shares)).reshape(20, -1)
     encoder = Encoder.open(exported / "encoder.tflite")
     found = encoder.encodings(images.pixels[:20])
-    assert (encoder.info.code_shape, encoder.info.input_side_px) == ((4, 4, 4), 64)
+    assert (encoder.info.code_shape, encoder.info.input_side_px) == ((4, 4, 4), 128)
     np.testing.assert_allclose(found, by_keras, atol=1e-4)
     for size in (1, 3, 7):
         np.testing.assert_array_equal(encoder.encodings(images.pixels[:size]), found[:size])
+
+
+def test_exported_framings_are_the_encodings_of_framed_grids(
+    images: Pictures, uninterrupted: Any, exported: Path
+) -> None:
+    """Step by step: 64 px are 4x4 cells, at each of 2x2 places among 5x5, edges repeated."""
+    encoder = uninterrupted.autoencoder.get_layer("encoder")
+    trunk = build_trunk(RECIPE)
+    trunk.set_weights(encoder.get_layer("trunk").get_weights())
+    small = tf.image.resize(read_scaled(images, np.arange(5), 128), (64, 64))
+    grid = np.asarray(trunk(small, training=False)[0])  # (5, 4, 4, 4)
+    wanted = []
+    for above, before in itertools.product(range(2), repeat=2):
+        edges = ((0, 0), (above, 1 - above), (before, 1 - before), (0, 0))
+        whole = tf.image.resize(np.pad(grid, edges, mode="edge"), (4, 4))
+        encodings = encoder.get_layer("centre")(code(uninterrupted.autoencoder, whole))
+        wanted.append(unit_rows(np.asarray(encodings).reshape(5, -1)))
+    opened = Encoder.open(exported / "encoder.tflite")
+    found = opened.encode_framings(images.pixels[:5])
+    assert found.shape == (5, 4, 64)
+    np.testing.assert_allclose(found, np.stack(wanted, 1), atol=1e-4)
+    query = opened.encode_query(images.pixels[3])
+    np.testing.assert_array_equal(query[0], opened.encode(images.pixels[3:4])[0])
+    np.testing.assert_allclose(query[1:], found[3], atol=1e-5)
+
+
+def test_encoder_of_before_there_were_framings_can_be_opened(
+    images: Pictures, exported: Path, tmp_path: Path
+) -> None:
+    """It has none, and a query is one vector."""
+    shutil.copy(exported / "encoder.tflite", tmp_path)
+    fields = json.loads((exported / "encoder.json").read_text())
+    del fields["framings_sha256"]
+    (tmp_path / "encoder.json").write_text(json.dumps(fields))
+    encoder = Encoder.open(tmp_path / "encoder.tflite")
+    assert encoder.encode_framings(images.pixels[:2]).shape == (2, 0, 64)
+    np.testing.assert_array_equal(
+        encoder.encode_query(images.pixels[0]), encoder.encode(images.pixels[:1])
+    )
+
+
+def test_framings_of_another_export_are_refused(exported: Path, tmp_path: Path) -> None:
+    """As any file that is not what encoder.json expects, or is not there."""
+    for name in ("encoder.tflite", "encoder.json"):
+        shutil.copy(exported / name, tmp_path)
+    with pytest.raises(ModelMismatch, match="framings.tflite is missing"):
+        Encoder.open(tmp_path / "encoder.tflite")
+    shutil.copy(exported / "decoder.tflite", tmp_path / "framings.tflite")
+    with pytest.raises(ModelMismatch, match="framings.tflite has SHA-256"):
+        Encoder.open(tmp_path / "encoder.tflite")
+    digest = hashlib.sha256((tmp_path / "framings.tflite").read_bytes()).hexdigest()
+    fields = json.loads((tmp_path / "encoder.json").read_text()) | {"framings_sha256": digest}
+    (tmp_path / "encoder.json").write_text(json.dumps(fields))
+    with pytest.raises(ModelMismatch, match="same export"):
+        Encoder.open(tmp_path / "encoder.tflite")
 
 
 def test_exported_decoder_paints_from_vectors(
     images: Pictures, uninterrupted: Any, exported: Path
 ) -> None:
     """From encodings it paints what Keras paints, 256 px; from unit vectors nearly the same."""
-    shares = read_scaled(images, np.arange(4), 64)
+    shares = read_scaled(images, np.arange(4), 128)
     encoder = Encoder.open(exported / "encoder.tflite")
     decoder = Decoder.open(exported / "decoder.tflite")
     painted = decoder.decode(encoder.encodings(images.pixels[:4]))
@@ -530,15 +614,13 @@ def test_exported_keras_file_can_be_loaded(
     images: Pictures, uninterrupted: Any, exported: Path
 ) -> None:
     """With this package imported, Keras reads it, and it paints the same pictures."""
-    shares = read_scaled(images, np.arange(4), 64)
+    shares = read_scaled(images, np.arange(4), 128)
     loaded = keras.models.load_model(exported / "autoencoder.keras")
     np.testing.assert_array_equal(loaded(shares), uninterrupted.autoencoder(shares))
 
 
 def test_exported_history_tells_the_recipe(exported: Path) -> None:
     """All that it was trained by."""
-    import json
-
     found = json.loads((exported / "history.json").read_text())
     assert found["settings"]["objective"] == "contrastive"
     assert found["recipe"]["large_px"] == 32

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.app import make_app
+from service.openapi import API
+from service.parts import KEY
 from service.settings import Settings
 from tests.fakes import FakeEncoder, noise_picture, picture_bytes
 
@@ -410,6 +413,32 @@ def test_batch_answers_each_search_by_itself(client, ids):
 def test_batch_holds_1_to_64_searches(client, body, status):
     """A batch that is none is refused as a whole."""
     assert client.post("/api/v1/search/batch", json=body).status_code == status
+
+
+def test_bounds_are_settings(place):
+    """The operator's limits hold in addresses, JSON, batches and forms, and are documented."""
+    place.publish()
+    settings = Settings(data=place.data.root, max_limit=12, max_batch=2)
+    app = make_app(settings, lambda snapshot: FakeEncoder())
+    try:
+        client = app.test_client()
+        searches = [{"vector": [0, 0, 0, 1], "limit": limit} for limit in (12, 13)]
+        assert client.get(f"{API}/images?limit=12").status_code == 200
+        assert client.get(f"{API}/images?limit=13").status_code == 422
+        assert [client.post(f"{API}/search", json=one).status_code for one in searches] == [
+            200,
+            422,
+        ]
+        answer = client.post(f"{API}/search/batch", json={"searches": searches})
+        assert [one["status"] for one in answer.json["answers"]] == [200, 422]
+        three = {"searches": [*searches, searches[0]]}
+        assert client.post(f"{API}/search/batch", json=three).status_code == 422
+        form = {"image": (io.BytesIO(picture_bytes()), "a.png"), "limit": "13"}
+        assert client.post(f"{API}/search", data=form).status_code == 422
+        batch = client.get("/openapi.json").json["components"]["schemas"]["BatchBody"]
+        assert batch["properties"]["searches"]["maxItems"] == 2
+    finally:
+        app.extensions[KEY].holder.stop()
 
 
 def test_encode_gives_the_vector_that_search_uses(client, place):

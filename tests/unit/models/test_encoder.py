@@ -155,6 +155,7 @@ class MeanModel:
     """Gives the mean colour of what it is fed."""
 
     input_dtype = np.dtype(np.float32)
+    output_shape = (3,)
 
     def run(self, rows: np.ndarray) -> np.ndarray:
         """Return (n, 3) means, and remember the shape."""

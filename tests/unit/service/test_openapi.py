@@ -8,7 +8,7 @@ import pytest
 from service.app import make_app
 from service.openapi import API, OPERATIONS, document
 from service.parts import KEY
-from service.schemas import OptionsOfPicture, SearchBody
+from service.schemas import BOUND, Bounds, OptionsOfPicture, SearchBody
 from service.settings import Settings
 
 
@@ -46,6 +46,23 @@ def test_search_takes_a_form_or_json():
     assert content["application/json"]["schema"]["$ref"].endswith("/SearchBody")
     described = document()["components"]["schemas"]["SearchBody"]["properties"]
     assert set(described) == set(SearchBody.model_fields)
+
+
+def test_document_says_the_operators_bounds():
+    """In addresses, forms and JSON; and not how the models name them."""
+    found = document(Bounds(limit=77, batch=5))
+    parameters = found["paths"][f"{API}/images"]["get"]["parameters"]
+    (limit,) = [one["schema"] for one in parameters if one["name"] == "limit"]
+    assert (limit["minimum"], limit["maximum"]) == (1, 77)
+    form = found["paths"][f"{API}/search"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert form["schema"]["properties"]["limit"]["maximum"] == 77
+    described = found["components"]["schemas"]
+    assert described["SearchBody"]["properties"]["limit"]["maximum"] == 77
+    assert described["BatchBody"]["properties"]["searches"]["maxItems"] == 5
+    assert BOUND not in str(found) + str(document())
+    assert (
+        document()["components"]["schemas"]["BatchBody"]["properties"]["searches"]["maxItems"] == 64
+    )
 
 
 @pytest.mark.parametrize("path", [f"{API}/images", f"{API}/images/{{image_id}}/similar"])

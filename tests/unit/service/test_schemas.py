@@ -6,7 +6,15 @@ import json
 import pytest
 
 from service.errors import InvalidRequest, MalformedBody
-from service.schemas import Options, SearchBody, decode_base64, from_fields, from_json
+from service.schemas import (
+    BatchBody,
+    Bounds,
+    Options,
+    SearchBody,
+    decode_base64,
+    from_fields,
+    from_json,
+)
 
 
 def body_error(**body):
@@ -101,3 +109,26 @@ def test_what_is_no_base64_is_refused(text):
     """The field is named."""
     with pytest.raises(InvalidRequest, match="image: is not base64"):
         decode_base64(text)
+
+
+@pytest.mark.parametrize("limit", [1000, 1001])
+def test_bounds_are_those_of_the_operator(limit):
+    """1,000 answers unless it was set otherwise; what is too much is said with the bound."""
+    body, fields = json.dumps({"id": "a", "limit": limit}).encode(), {"limit": [str(limit)]}
+    assert from_json(SearchBody, body, Bounds(limit=1001)).limit == limit
+    assert from_fields(Options, fields, Bounds(limit=1001)).limit == limit
+    with pytest.raises(InvalidRequest) as caught:
+        from_json(SearchBody, body, Bounds(limit=999))
+    assert caught.value.details == [("limit", "should be less than or equal to 999")]
+    with pytest.raises(InvalidRequest) as caught:
+        from_fields(Options, fields, Bounds(limit=999))
+    assert caught.value.details == [("limit", "should be less than or equal to 999")]
+
+
+def test_batch_is_bounded_by_the_operator():
+    """Three searches where two are allowed."""
+    body = json.dumps({"searches": [{}, {}, {}]}).encode()
+    assert len(from_json(BatchBody, body, Bounds(batch=3)).searches) == 3
+    with pytest.raises(InvalidRequest) as caught:
+        from_json(BatchBody, body, Bounds(batch=2))
+    assert caught.value.details == [("searches", "should have at most 2 items")]

@@ -8,6 +8,7 @@ from PIL import Image
 
 from index.errors import UnknownImage
 from index.faiss_store import FaissStore
+from index.framings import FRAMING_COST
 from index.snapshot import DataFolder
 from models.preprocess import Limits
 from service import ranking, search
@@ -109,6 +110,54 @@ def test_new_picture_is_encoded(colours):
     assert answer.hits[0].score == pytest.approx(
         (2 * red + 0.5) / np.sqrt(5 * (red**2 + 0.25)), abs=1e-6
     )
+
+
+class FramingEncoder(FakeEncoder):
+    """One framing of every picture: as a fully green one."""
+
+    def encode_query(self, pixels):
+        """Return the row of the pixels, and that of a green picture."""
+        green = np.broadcast_to(np.array([0, 255, 0], np.uint8), (256, 256, 3))
+        return self.encode(np.stack([pixels, green]))
+
+
+def test_framing_of_a_new_picture_counts_less(live_of):
+    """Dark red is most like red; its framing finds green with a score of 1 - 0.03."""
+    plain = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [255, 255, 255]], np.uint8)
+    images = np.broadcast_to(plain[:, None, None], (4, 256, 256, 3))
+    live = live_of(FakeEncoder().encode(images), encoder=FramingEncoder())
+    query = search.query_of_bytes(live, picture_bytes((200, 0, 0)), Decoding(Limits()))
+    rows, scores = rows_and_scores(search.search(live, query, Options()))
+    assert rows[:2] == [1, 2]
+    assert scores[1] == pytest.approx(0.97, abs=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [None, -0.2, 0.3])
+@pytest.mark.parametrize("n_passing", [None, 100])
+def test_framed_pages_are_brute_force(live_of, threshold, n_passing):
+    """Every page, threshold and filter, by the best of four vectors, among ties."""
+    vectors, queries, limit = with_ties(), with_ties(12, 8, seed=5)[:4], 33
+    snapshot = live_of(vectors).snapshot
+    passing = None if n_passing is None else np.arange(n_passing)
+    wanted = framed_scores(vectors[slice(n_passing)], queries)
+    wanted = np.sort(wanted[wanted >= (-1 if threshold is None else threshold)])[::-1]
+    rows, scores = [], []
+    for offset in range(0, len(wanted), limit):
+        options = Options(limit=limit, offset=offset, score_threshold=threshold)
+        found = ranking.rank(snapshot, queries, None, options, passing)
+        assert found.total == len(wanted)
+        rows.extend(found.rows[offset : offset + limit].tolist())
+        scores.extend(found.scores[offset : offset + limit].tolist())
+    assert len(set(rows)) == len(wanted)
+    np.testing.assert_allclose(scores, wanted, atol=1e-6)
+    np.testing.assert_allclose(framed_scores(vectors[rows], queries), scores, atol=1e-6)
+
+
+def framed_scores(vectors, queries):
+    """Return the scores of rows for a query of several vectors, rounded as answers are."""
+    cosines = vectors.astype(np.float64) @ queries.astype(np.float64).T
+    best = np.maximum(cosines[:, 0], cosines[:, 1:].max(axis=1) - FRAMING_COST)
+    return best.astype(np.float32).astype(np.float64).round(6)
 
 
 def test_unknown_id_is_an_error(colours):
