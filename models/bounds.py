@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from PIL import ExifTags, Image
 
+from models.av1 import largest_frame
 from models.errors import ImageTooLarge, UndecodableImage
 
 MAX_SIDE_PX = 100_000  # shrinking a row takes 16 bytes of weights for each of its pixels
@@ -72,16 +73,24 @@ class CountedReads(io.BytesIO):
         return piece
 
 
-def check_file(data: bytes, format_: str) -> None:
+def check_file(data: bytes, format_: str, max_pixels: int) -> None:
     """Check what must be known before the file is opened.
 
     Raises
     ------
     UndecodableImage
-        If a TIFF has more strips or numbers, or a JPEG more scans, than a picture needs.
+        If a TIFF has more strips or numbers, or a JPEG more scans, than a picture needs, or an
+        AVIF cannot be followed.
+    ImageTooLarge
+        If an AVIF has larger frames.
     """
     if format_ == "TIFF":
         _check_tags(data)
+    elif format_ == "AVIF" and largest_frame(data) > max_pixels:
+        raise ImageTooLarge(
+            f"the AVIF picture's stream may hold frames of over {max_pixels} pixels; make it "
+            "smaller, or save it as a still picture"
+        )
     elif format_ == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS and _n_scans(data) > MAX_SCANS:
         raise UndecodableImage(
             f"the JPEG picture has over {MAX_SCANS} scans; save it anew or leave it out"

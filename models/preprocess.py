@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from models.av1 import largest_frame
 from models.bounds import MAX_EXIF_BYTES, CountedReads, check_decoding, check_file
 from models.errors import ImageTooLarge, UndecodableImage, UnknownFormat
 
@@ -156,7 +157,7 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
 
 
 def pixel_count(data: bytes, limits: Limits | None = None) -> int:
-    """Return how many pixels a picture file says it has, without decoding it.
+    """Return how many pixels decoding a picture file takes, without decoding it.
 
     Parameters
     ----------
@@ -168,7 +169,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     Returns
     -------
     int
-        Width times height; decoding needs at least three bytes for each.
+        Width times height, of the largest frame if an AVIF holds larger ones than it says;
+        decoding needs at least three bytes for each.
 
     Raises
     ------
@@ -180,7 +182,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     format_ = _format_of(data)
     with _translated(format_):
         image = _opened(data, format_, limits)
-        return image.width * image.height
+        behind = largest_frame(data) if format_ == "AVIF" else 0
+        return max(image.width * image.height, behind)
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -283,7 +286,7 @@ def _decode(data: bytes, limits: Limits) -> tuple[Image.Image, str]:
 
 def _opened(data: bytes, format_: str, limits: Limits) -> Image.Image:
     """Read the header only."""
-    check_file(data, format_)
+    check_file(data, format_, limits.max_pixels)
     image = Image.open(CountedReads(data, format_), formats=[_prepare_decoder(format_)])
     _check_pixels(image, limits)
     check_decoding(image, limits.max_pixels)

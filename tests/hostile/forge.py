@@ -191,6 +191,28 @@ def webp_canvas(width: int, height: int) -> bytes:
     return riff((b"VP8X", b"\x02\0\0\0" + side[0] + side[1]), (b"ANIM", bytes(6)), (b"ANMF", frame))
 
 
+def avif_of_stream(width: int, height: int) -> bytes:
+    """Return an AVIF of 40 x 30 whose stream says another size, at most 65,536 a side."""
+    data = saved(plain(), "AVIF")
+    place = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2 + 2  # of the only item's only extent
+    offset, length = struct.unpack_from(">II", data, place)
+    stream = data[offset : offset + length]
+    at = stream.index(b"\x0a", 2 if stream.startswith(b"\x12\0") else 0)  # the sequence header
+    old = int.from_bytes(stream[at + 2 : at + 2 + stream[at + 1]], "big")
+    n_old = 8 * stream[at + 1]
+    head = old >> (n_old - 10) << 8 | 0xFF  # two sides of 16 bits
+    n_sides = (old >> (n_old - 14) & 15) + (old >> (n_old - 18) & 15) + 2
+    rest = old & ((1 << (n_old - 18 - n_sides)) - 1)
+    n_new = n_old - n_sides + 32
+    new = ((head << 16 | width - 1) << 16 | height - 1) << (n_old - 18 - n_sides) | rest
+    n_bytes = -(-n_new // 8)
+    header = bytes([0x0A, n_bytes]) + (new << (8 * n_bytes - n_new)).to_bytes(n_bytes, "big")
+    stream = stream[:at] + header + stream[at + 2 + stream[at + 1] :]
+    mdat = struct.pack(">I4s", 8 + len(stream), b"mdat") + stream
+    moved = struct.pack(">II", len(data) + 8, len(stream))
+    return data[:place] + moved + data[place + 8 :] + mdat
+
+
 def avif_of_size(width: int, height: int) -> bytes:
     """Return an AVIF whose container claims another size than its picture has."""
     data = saved(plain(), "AVIF")

@@ -40,6 +40,7 @@ def _wide() -> list[Case]:
         _large("4-gigapixels.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:]),
         _large("4-gigapixels.jpg", forge.jpeg_of_size(65_500, 65_500)),
         _large("256-megapixels.avif", forge.avif_of_size(16_000, 16_000)),
+        _large("256-megapixels-behind-1200.avif", forge.avif_of_stream(16_000, 16_000)),
         _large("one-too-many.png", forge.png_head(7_143, 7_000) + rest, "undecodable"),
     ]
 
