@@ -637,7 +637,8 @@ def test_read_picture_says_undecodable_when_half_is_missing(name: str) -> None:
     """A picture cut in the middle is never shown half grey."""
     with pytest.raises(UndecodableImage, match="cut off or broken") as caught:
         read_picture(SEEDS[name][: len(SEEDS[name]) // 2])
-    assert caught.value.__cause__ is not None
+    # Of an AVIF we see it ourselves, before a decoder does.
+    assert (caught.value.__cause__ is None) == (name == "AVIF")
 
 
 def is_picture_or_error(data: bytes) -> bool:
