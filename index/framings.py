@@ -71,10 +71,10 @@ def search_framed(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores,
     -----
     Exact: a row that is not among the k best of any vector has k rows before it in each.
     """
-    scores, found = store.search(vectors, k)
     if len(vectors) == 1:
-        return scores[0], found[0]
-    rows = np.unique(found)
+        scores, rows = store.search(vectors, k)
+        return scores[0], rows[0]
+    rows = np.unique(store.candidates(vectors, k))
     rough = rough_scores(store, vectors, rows)
     least = np.partition(rough, len(rough) - k)[len(rough) - k]
     rows = rows[rough >= least - 2 * _ROUGH]

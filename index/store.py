@@ -91,13 +91,20 @@ class VectorStore(ABC):
         Exact, O(n_queries * n * dim) time. Safe to call from several threads. A score depends on
         its two vectors alone, not on what else was asked or is stored: see `scores`.
         """
+        rows = self.candidates(queries, k)
+        return best_first(self.scores(queries, rows), rows)
+
+    def candidates(self, queries: Vectors, k: int) -> Rows:
+        """Return the rows that `search` scores, (n_queries, k) int64, in any order.
+
+        Parameters and errors as `search`.
+        """
         queries = self._checked(queries)
         if not 1 <= k <= len(self):
             raise InvalidK(
                 f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
             )
-        rows = self._nearest(queries, k)
-        return best_first(self.scores(queries, rows), rows)
+        return self._nearest(queries, k)
 
     def scores(self, queries: Vectors, rows: Rows) -> Scores:
         """Return the scores of given rows, summed in float64 and rounded once.
