@@ -464,6 +464,8 @@ def duplicates(data: Path, threshold: float, limit: int | None, offset: int, for
     """List groups of pictures that are the same, or nearly so, the largest group first.
 
     Each group begins with its largest picture; the scores are cosines with that one.
+    Recompressed and smaller copies reach 0.98 down to about 250 pixels a side, 0.95 to
+    200, and 0.8 to 0.9 at 128: to join such small ones, lower the threshold.
     """
     with DataFolder(data).open_current() as snapshot:
         groups = duplicate_groups(snapshot, threshold)
