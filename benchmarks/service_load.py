@@ -41,6 +41,7 @@ from index.faiss_store import FaissStore
 from index.manifest import Manifest
 from index.snapshot import DataFolder
 from index.topk import TopKTable
+from indexer.encoders import copy_encoder
 
 CONNECTIONS = (1, 8, 64)
 LAYOUTS = ((1, 8), (2, 4), (4, 2), (8, 1))
@@ -272,8 +273,7 @@ def made_up(data: Path, n_vectors: int, folder: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=folder) as name, DataFolder(data).open_current() as old:
         new = DataFolder(Path(name) / "data")
         with new.locked(), new.draft() as draft:
-            for part in ("encoder.tflite", "encoder.json"):
-                shutil.copy(old.folder / part, draft.folder / part)
+            copy_encoder(old.folder, draft.folder)
             blocks = _random_rows(n_vectors, old.store.dim)
             FaissStore.write(draft.folder / "vectors.faiss", old.store.dim, blocks)
             rows = np.arange(n_vectors, dtype=np.int32)[:, None]

@@ -21,6 +21,7 @@ from index.store import Rows, Vectors, VectorStore
 # Numbers in a batch of queries (rows times length) from which on FAISS multiplies matrices instead
 # of scanning the collection once for each query. At its own 128,000 the ten vectors of an uploaded
 # picture take 29 ms among 3,000 others, at this 7 ms, and one still 3.3 ms (docs/decisions/0066).
+# It holds for the whole process; one query of more than 8,192 numbers becomes a product, too.
 _MATRIX_FROM = 2 * 4096 + 1
 faiss.cvar.distance_compute_blas_threshold = _MATRIX_FROM
 

@@ -8,41 +8,54 @@ row's score is the cosine with the first or, if that is more, the best one with 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from index.store import Rows, Scores, Vectors, VectorStore, best_first
 
 FRAMING_COST = 0.03
-_ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
+ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
+_AT_ONCE = 1024  # rows; 16 MB of vectors
 
 
-def best_scores(scores: NDArray[np.float32]) -> Scores:
+def best_scores(cosines: NDArray[np.float32]) -> Scores:
     """Return the scores of rows from their cosines with each vector of a query.
 
     Parameters
     ----------
-    scores : ndarray of shape (1 + m, n), float32
-        Cosines with the whole picture, then with its framings, if any.
+    cosines : ndarray of shape (1 + m, n), float32
+        With the whole picture, then with its framings, if any.
 
     Returns
     -------
     ndarray of shape (n,), float32
     """
-    whole, framed = scores[0], scores[1:]
-    if len(framed) == 0:
-        return whole
-    return np.maximum(whole, framed.max(axis=0) - np.float32(FRAMING_COST))
+    return _weighed(cosines).max(axis=0)
 
 
 def exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
     """Return the scores of given rows, (n,) float32, each summed in float64 and rounded once."""
-    return best_scores(store.scores(vectors, np.tile(rows, (len(vectors), 1))))
+    if len(vectors) == 1:
+        return store.scores(vectors, rows[np.newaxis])[0]
+    scores = np.full(len(rows), -np.inf, np.float32)
+    for part, cosines in _rough_cosines(store, vectors, rows):
+        weighed = _weighed(cosines)  # (1 + m, b)
+        may_be_best = weighed >= weighed.max(axis=0) - 2 * ROUGH
+        for line, of_vector in enumerate(may_be_best):
+            places = part.start + np.flatnonzero(of_vector)
+            exact = store.scores(vectors[line : line + 1], rows[np.newaxis, places])[0]
+            scores[places] = np.maximum(scores[places], exact - _cost(line))
+    return scores
 
 
 def rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
-    """Return scores that differ by less than 1e-4 from the exact ones, and are had much faster."""
-    return best_scores(vectors @ store.vectors(rows).T)
+    """Return scores that differ by less than `ROUGH` from the exact ones, and are had faster."""
+    scores = np.empty(len(rows), np.float32)
+    for part, cosines in _rough_cosines(store, vectors, rows):
+        scores[part] = best_scores(cosines)
+    return scores
 
 
 def search_framed(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores, Rows]:
@@ -74,9 +87,36 @@ def search_framed(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores,
     if len(vectors) == 1:
         scores, rows = store.search(vectors, k)
         return scores[0], rows[0]
-    rows = np.unique(store.candidates(vectors, k))
-    rough = rough_scores(store, vectors, rows)
-    least = np.partition(rough, len(rough) - k)[len(rough) - k]
-    rows = rows[rough >= least - 2 * _ROUGH]
+    vectors = store.checked(vectors, k)
+    is_deep = len(vectors) * k >= len(store)  # then nearly all rows are candidates
+    rows = np.arange(len(store)) if is_deep else np.unique(store.candidates(vectors, k))
+    rows = rows[may_be_among(rough_scores(store, vectors, rows), k)]
     best, rows = best_first(exact_scores(store, vectors, rows), rows)
     return best[:k], rows[:k]
+
+
+def may_be_among(rough: Scores, k: int) -> NDArray[np.bool_]:
+    """Say of each rough score whether its exact one may be among the k best, (n,) bool."""
+    if k >= len(rough):
+        return np.ones(len(rough), bool)
+    least = np.partition(rough, len(rough) - k)[len(rough) - k]
+    return np.asarray(rough >= least - 2 * ROUGH)
+
+
+def _rough_cosines(
+    store: VectorStore, vectors: Vectors, rows: Rows
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield cosines (1 + m, b) of some rows after the other, in bounded memory."""
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        yield part, vectors @ store.vectors(rows[part]).T
+
+
+def _weighed(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the cost away from the cosines with framings, which are all lines but the first."""
+    costs = np.array([_cost(line) for line in range(len(cosines))])  # (1 + m,)
+    return cosines - costs[:, np.newaxis]
+
+
+def _cost(line: int) -> np.float32:
+    return np.float32(FRAMING_COST if line else 0)

@@ -99,12 +99,7 @@ class VectorStore(ABC):
 
         Parameters and errors as `search`.
         """
-        queries = self._checked(queries)
-        if not 1 <= k <= len(self):
-            raise InvalidK(
-                f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
-            )
-        return self._nearest(queries, k)
+        return self._nearest(self.checked(queries, k), k)
 
     def scores(self, queries: Vectors, rows: Rows) -> Scores:
         """Return the scores of given rows, summed in float64 and rounded once.
@@ -131,12 +126,17 @@ class VectorStore(ABC):
                 scores[line, part] = self.vectors(rows[line, part]).astype(np.float64) @ query
         return np.clip(scores, -1.0, 1.0)
 
-    def _checked(self, queries: Vectors) -> Vectors:
+    def checked(self, queries: Vectors, k: int) -> Vectors:
+        """Return queries as contiguous float32; errors as `search`."""
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise DimensionMismatch(
                 f"queries have shape {queries.shape}, the index expects (n, {self.dim}): "
                 "encode them with the encoder of the same snapshot"
+            )
+        if not 1 <= k <= len(self):
+            raise InvalidK(
+                f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
             )
         return queries
 

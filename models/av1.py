@@ -1,4 +1,4 @@
-"""How large the frames of an AVIF are, as its AV1 streams say: its container may claim less.
+"""What decoding an AVIF takes, as its AV1 streams say: its container may claim less.
 
 libavif decodes a frame at the stream's size before it compares the two, so 1 kB may cost gigabytes.
 Every picture item and every sample of a track is looked at, used or not; what cannot be followed is
@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
 
 from models.errors import UndecodableImage
 
 MAX_STEPS = 100_000  # boxes, entries and units; a picture has about a hundred
 _SEQUENCE_HEADER = 1
-_HEADER_BYTES = 1024  # a sequence header has about ten
+_HEADER_BYTES = 512  # 32 operating points need less
+_HEADER_STEPS = 50  # what reading one takes, in boxes
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _DEEPEST = len(_CONTAINERS)
 _REPEATED = frozenset({b"free", b"skip", b"uuid", b"sgpd", b"sbgp"})
@@ -26,19 +29,33 @@ _PICTURE = b"av01"
 Part = tuple[int, int]  # start and end in the file
 
 
-def largest_frame(data: bytes) -> int:
-    """Return the pixels of the largest frame that any stream of an AVIF may hold.
+@dataclass(frozen=True)
+class Frames:
+    """How many pixels the streams of an AVIF may have.
+
+    A stream that is no still picture can have frames larger than it says, up to the next powers
+    of two; those count.
+
+    Attributes
+    ----------
+    largest : int
+        Of the largest frame; 0 if there is no stream.
+    total : int
+        Of a frame of every picture item, as the tiles of a grid and transparency are, and of the
+        largest frame of the tracks, of which one is shown.
+    """
+
+    largest: int
+    total: int
+
+
+def frames(data: bytes) -> Frames:
+    """Say how large the frames of an AVIF may be.
 
     Parameters
     ----------
     data : bytes
         The whole file.
-
-    Returns
-    -------
-    int
-        Width times height; 0 if there is no stream. A stream that is no still picture can have
-        frames larger than it says, up to the next powers of two; those are given.
 
     Raises
     ------
@@ -46,8 +63,11 @@ def largest_frame(data: bytes) -> int:
         If the container or a stream cannot be followed.
     """
     file = _File(data)
-    sizes = [size for stream in _streams(file) for size in _frame_sizes(file, stream)]
-    return max((width * height for width, height in sizes), default=0)
+    of_items, of_tracks = [0], [0]
+    for is_item, stream in _streams(file):
+        of = of_items if is_item else of_tracks
+        of.append(max((w * h for w, h in _frame_sizes(file, stream)), default=0))
+    return Frames(max(of_items + of_tracks), sum(of_items) + max(of_tracks))
 
 
 class _File:
@@ -57,8 +77,8 @@ class _File:
         self.data = data
         self._steps_left, self._bytes_left = MAX_STEPS, 2 * len(data)
 
-    def step(self) -> None:
-        self._steps_left -= 1
+    def step(self, n: int = 1) -> None:
+        self._steps_left -= n
         if self._steps_left < 0:
             raise _lost()
 
@@ -112,18 +132,18 @@ class _Bits:
 
     def take_uvlc(self) -> None:
         """Take a number of variable length (4.10.3)."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        if zeros < 32:
-            self.take(zeros)
+        for zeros in range(32):
+            if self.take(1):
+                self.take(zeros)
+                return
+        raise _lost()
 
 
 # ---------------------------------------------------------------- container
 
 
-def _streams(file: _File) -> Iterator[bytes]:
-    """Yield the bytes of every AV1 picture of the file, those of tracks too."""
+def _streams(file: _File) -> Iterator[tuple[bool, bytes]]:
+    """Yield the bytes of every AV1 item and sample of the file, and whether it is an item."""
     at, end = 0, len(file.data)
     while at < end:
         try:
@@ -134,13 +154,15 @@ def _streams(file: _File) -> Iterator[bytes]:
         at = part[1]
 
 
-def _streams_of_box(file: _File, kind: bytes, part: Part, depth: int = 0) -> Iterator[bytes]:
+def _streams_of_box(
+    file: _File, kind: bytes, part: Part, depth: int = 0
+) -> Iterator[tuple[bool, bytes]]:
     if depth > _DEEPEST:
         raise _lost()
     if kind == b"meta":
-        yield from _item_streams(file, part)
+        yield from ((True, stream) for stream in _item_streams(file, part))
     elif kind == b"stbl":
-        yield from _track_streams(file, part)
+        yield from ((False, stream) for stream in _track_streams(file, part))
     elif kind in _CONTAINERS:
         for child in _boxes(file, part):
             yield from _streams_of_box(file, *child, depth + 1)
@@ -184,29 +206,37 @@ def _item_streams(file: _File, part: Part) -> Iterator[bytes]:
     if b"iinf" not in children or b"iloc" not in children:
         return
     pictures = _picture_items(file, children[b"iinf"])
-    for item, content in _item_contents(file, children[b"iloc"], children.get(b"idat", (0, 0))):
+    idat = children.get(b"idat", (0, 0))
+    seen = set()
+    for item, method, pieces in _items(file, children[b"iloc"]):
+        if item in seen:  # which of the two counts, decoders need not agree on
+            raise _lost()
+        seen.add(item)
         if item in pictures:
-            yield content
+            yield b"".join(_piece(file, method, idat, *piece) for piece in pieces)
 
 
 def _picture_items(file: _File, part: Part) -> set[int]:
     reader = _Reader(file, part)
     reader.skip(2 if reader.version() == 0 else 4)
-    pictures = set()
+    pictures, seen = set(), set()
     for kind, content in _boxes(file, (reader.at, reader.end)):
         entry = _Reader(file, content)
         version = entry.version()
         if kind != b"infe" or version not in (2, 3):
             raise _lost()
         item = entry.number(2 if version == 2 else 4)
+        if item in seen:
+            raise _lost()
+        seen.add(item)
         entry.skip(2)
         if entry.bytes(4) == _PICTURE:
             pictures.add(item)
     return pictures
 
 
-def _item_contents(file: _File, part: Part, idat: Part) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and the bytes of each item that an iloc box places."""
+def _items(file: _File, part: Part) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yield number, construction method, offsets and lengths of each item of an iloc box."""
     reader = _Reader(file, part)
     version = reader.version()
     sizes = [nibble for byte in reader.bytes(2) for nibble in (byte >> 4, byte & 15)]
@@ -219,17 +249,16 @@ def _item_contents(file: _File, part: Part, idat: Part) -> Iterator[tuple[int, b
         base, pieces = reader.number(n_base), []
         for _ in reader.entries(reader.number(2)):
             reader.skip(n_index if version else 0)
-            offset, length = base + reader.number(n_offset), reader.number(n_length)
-            pieces.append(_piece(file, method, idat, offset, length))
-        yield item, b"".join(pieces)
+            pieces.append((base + reader.number(n_offset), reader.number(n_length)))
+        yield item, method, pieces
 
 
 def _piece(file: _File, method: int, idat: Part, offset: int, length: int) -> bytes:
-    if method > 1:  # made of other items, which no AV1 picture is
+    # No AV1 picture is made of other items, and none has a piece without an end.
+    if method > 1 or length == 0:
         raise _lost()
     reader = _Reader(file, idat if method else (0, len(file.data)))
     reader.skip(offset)
-    length = length or reader.end - reader.at
     file.copied(length)
     return reader.bytes(length)
 
@@ -241,16 +270,16 @@ def _track_streams(file: _File, part: Part) -> Iterator[bytes]:
         raise _lost()
     sizes = _sample_sizes(file, children[b"stsz"])
     firsts, counts = _samples_per_chunk(file, children[b"stsc"])
-    sample = 0
     for chunk, offset in enumerate(_chunk_offsets(file, children), 1):
         run = bisect_right(firsts, chunk)
-        n_samples = counts[run - 1] if run else 0
         reader = _Reader(file, (0, len(file.data)))
         reader.skip(offset)
-        for size in sizes[sample : sample + n_samples]:
+        for _ in reader.entries(counts[run - 1] if run else 0):
+            size = next(sizes, None)
+            if size is None:
+                raise _lost()
             file.copied(size)
             yield reader.bytes(size)
-        sample += n_samples
 
 
 def _chunk_offsets(file: _File, children: dict[bytes, Part]) -> list[int]:
@@ -264,11 +293,14 @@ def _chunk_offsets(file: _File, children: dict[bytes, Part]) -> list[int]:
     return [reader.number(n_bytes) for _ in reader.entries(reader.number(4))]
 
 
-def _sample_sizes(file: _File, part: Part) -> list[int]:
+def _sample_sizes(file: _File, part: Part) -> Iterator[int]:
+    """Return the size of one sample after the other; without end if all have one size."""
     reader = _Reader(file, part)
     reader.version()
     size, count = reader.number(4), reader.number(4)
-    return [size or reader.number(4) for _ in reader.entries(count)]
+    if size:
+        return repeat(size)  # decoders do not look at the count then
+    return iter([reader.number(4) for _ in reader.entries(count)])
 
 
 def _samples_per_chunk(file: _File, part: Part) -> tuple[list[int], list[int]]:
@@ -295,6 +327,7 @@ def _frame_sizes(file: _File, stream: bytes) -> Iterator[tuple[int, int]]:
         file.step()
         kind, start, at = _unit(stream, at)
         if kind == _SEQUENCE_HEADER:
+            file.step(_HEADER_STEPS)
             yield _largest_size(_Bits(stream[start:at][:_HEADER_BYTES]))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from PIL import ExifTags, Image
 
-from models.av1 import largest_frame
+from models.av1 import frames
 from models.errors import ImageTooLarge, UndecodableImage
 
 MAX_SIDE_PX = 100_000  # shrinking a row takes 16 bytes of weights for each of its pixels
@@ -73,8 +73,13 @@ class CountedReads(io.BytesIO):
         return piece
 
 
-def check_file(data: bytes, format_: str, max_pixels: int) -> None:
+def check_file(data: bytes, format_: str, max_pixels: int) -> int:
     """Check what must be known before the file is opened.
+
+    Returns
+    -------
+    int
+        Pixels that decoding takes whatever the header says; 0 if it is to be believed.
 
     Raises
     ------
@@ -84,17 +89,26 @@ def check_file(data: bytes, format_: str, max_pixels: int) -> None:
     ImageTooLarge
         If an AVIF has larger frames.
     """
+    if format_ == "AVIF":
+        return _check_frames(data, max_pixels)
     if format_ == "TIFF":
         _check_tags(data)
-    elif format_ == "AVIF" and largest_frame(data) > max_pixels:
-        raise ImageTooLarge(
-            f"the AVIF picture's stream may hold frames of over {max_pixels} pixels; make it "
-            "smaller, or save it as a still picture"
-        )
     elif format_ == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS and _n_scans(data) > MAX_SCANS:
         raise UndecodableImage(
             f"the JPEG picture has over {MAX_SCANS} scans; save it anew or leave it out"
         )
+    return 0
+
+
+def _check_frames(data: bytes, max_pixels: int) -> int:
+    found = frames(data)
+    # Twice: a picture and its transparency.
+    if found.largest > max_pixels or found.total > 2 * max_pixels:
+        raise ImageTooLarge(
+            f"the AVIF picture's streams may hold frames of over {max_pixels} pixels; make it "
+            "smaller, or save it as a still picture"
+        )
+    return found.total
 
 
 def check_decoding(image: Image.Image, max_pixels: int) -> None:

@@ -188,13 +188,15 @@ class ContrastiveLearner(Learner):
         every = -(-len(self.rows_to_finish()) // self._recipe.finishing_images)
         self._hand_over()
         grids, kept = [], []
+        n_seen = 0
         for pictures in batches:
             grids.append(self._see_graph(pictures).numpy())
-            kept.append(_smaller(pictures[::every], self.side_px).astype(np.float16))
+            some = pictures[-n_seen % every :: every]  # each `every`-th, over all batches
+            kept.append(_smaller(some, self.side_px).astype(np.float16))
+            n_seen += len(pictures)
         set_whitening(self.autoencoder, np.concatenate(grids), self._recipe.whitening_floor)
         encodings = [self._code_graph(rows).numpy() for rows in grids]
-        some = np.concatenate([rows[::every] for rows in encodings])
-        self._finish_painter(some, np.concatenate(kept))
+        self._finish_painter(np.concatenate(encodings)[::every], np.concatenate(kept))
         total = sum(rows.sum(0, dtype=np.float64) for rows in encodings)
         n = sum(map(len, encodings)) + self._recipe.centre_shrink
         set_centre(self.autoencoder, (total / n).astype(np.float32))

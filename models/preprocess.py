@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from models.av1 import largest_frame
 from models.bounds import MAX_EXIF_BYTES, CountedReads, check_decoding, check_file
 from models.errors import ImageTooLarge, UndecodableImage, UnknownFormat
 
@@ -169,8 +168,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     Returns
     -------
     int
-        Width times height, of the largest frame if an AVIF holds larger ones than it says;
-        decoding needs at least three bytes for each.
+        Width times height, or what the streams of an AVIF hold if that is more; decoding needs
+        at least three bytes for each.
 
     Raises
     ------
@@ -181,8 +180,7 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     _check_bytes(data, limits)
     format_ = _format_of(data)
     with _translated(format_):
-        image = _opened(data, format_, limits)
-        behind = largest_frame(data) if format_ == "AVIF" else 0
+        image, behind = _opened(data, format_, limits)
         return max(image.width * image.height, behind)
 
 
@@ -279,18 +277,18 @@ def _decode(data: bytes, limits: Limits) -> tuple[Image.Image, str]:
     _check_bytes(data, limits)
     format_ = _format_of(data)
     with _translated(format_):
-        image = _opened(data, format_, limits)
+        image, _ = _opened(data, format_, limits)
         image.load()
         return _upright(_on_white(image), _orientation(image)), format_
 
 
-def _opened(data: bytes, format_: str, limits: Limits) -> Image.Image:
-    """Read the header only."""
-    check_file(data, format_, limits.max_pixels)
+def _opened(data: bytes, format_: str, limits: Limits) -> tuple[Image.Image, int]:
+    """Read the header only; also return the pixels that decoding takes whatever it says."""
+    behind = check_file(data, format_, limits.max_pixels)
     image = Image.open(CountedReads(data, format_), formats=[_prepare_decoder(format_)])
     _check_pixels(image, limits)
     check_decoding(image, limits.max_pixels)
-    return image
+    return image, behind
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.framings import exact_scores, rough_scores, search_framed
+from index.framings import ROUGH, exact_scores, may_be_among, rough_scores, search_framed
 from index.snapshot import Snapshot
 from index.store import Vectors, VectorStore
 from service.schemas import Options
@@ -29,8 +29,6 @@ from service.schemas import Options
 SCORE_DECIMALS = 6
 _SPARE = 32  # rows that a search returns beyond those asked for, so that ties seldom need a second
 _DEEPER = 16  # a search that ended among ties goes so much deeper
-_AT_ONCE = 1024  # rows; 16 MB of vectors
-_ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
 
 Scores = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -121,7 +119,7 @@ def _rank_by_search(store: VectorStore, vectors: Vectors, options: Options) -> R
     threshold, total = options.score_threshold, len(store)
     if threshold is not None and len(rows) < len(store) and scores[-1] >= threshold:
         rows_of_all = np.arange(len(store))
-        rough = _rough_scores(store, vectors, rows_of_all)
+        rough = rough_scores(store, vectors, rows_of_all)
         total = _count_passing(store, vectors, rows_of_all, rough, threshold)
     return _cut(scores, rows, total, threshold)
 
@@ -163,22 +161,15 @@ def _rank_among(
     """Rank some rows only: roughly first, then those exactly that may reach the page."""
     if own is not None and not options.include_self:
         rows = rows[rows != own]
-    rough = _rough_scores(store, vectors, rows)
+    rough = rough_scores(store, vectors, rows)
     total, threshold = len(rows), options.score_threshold
     if threshold is not None:
         total = _count_passing(store, vectors, rows, rough, threshold)
-    near = rows[rough >= _least_of_best(rough, options.offset + options.limit) - 2 * _ROUGH]
+    near = rows[may_be_among(rough, options.offset + options.limit)]
     scores, near = _in_order(_exact_scores(store, vectors, near), near)
     if own is not None:
         scores, near = _leading(own, scores, near)
     return _cut(scores, near, total, threshold)
-
-
-def _least_of_best(scores: NDArray[np.float32], n: int) -> float:
-    """Return the n-th largest score, or less than any where there are not so many."""
-    if n >= len(scores):
-        return -np.inf
-    return float(np.partition(scores, len(scores) - n)[len(scores) - n])
 
 
 def _leading(own: int, scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
@@ -188,15 +179,6 @@ def _leading(own: int, scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
         return scores, rows
     others = np.delete(scores, place), np.delete(rows, place)
     return np.append(scores.max(), others[0]), np.append(own, others[1])
-
-
-def _rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> NDArray[np.float32]:
-    """Return scores that differ by less than _ROUGH from the exact ones, in bounded memory."""
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        scores[part] = rough_scores(store, vectors, rows[part])
-    return scores
 
 
 def _exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
@@ -211,7 +193,7 @@ def _count_passing(
     threshold: float,
 ) -> int:
     """Count the rows that pass a threshold, without ranking them as a search would."""
-    is_near = np.abs(rough - threshold) < _ROUGH
+    is_near = np.abs(rough - threshold) < ROUGH
     n_near = (_exact_scores(store, vectors, rows[is_near]) >= threshold).sum()
     return int((rough[~is_near] >= threshold).sum() + n_near)
 

@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from index.snapshot import DataFolder
+from indexer.named_encoder import named_encoder
+from indexer.options import BuildOptions
+from indexer.stages import Stages
 from models import contrastive, training
 from models.autoencoder import (
     ARCHITECTURES,
@@ -577,6 +581,21 @@ def test_encoder_of_before_there_were_framings_can_be_opened(
     np.testing.assert_array_equal(
         encoder.encode_query(images.pixels[0]), encoder.encode(images.pixels[:1])
     )
+
+
+def test_encoder_under_another_name_keeps_its_framings(
+    images: Pictures, exported: Path, tmp_path: Path
+) -> None:
+    """Named by its file, it is taken over with all that lies beside it."""
+    mine = tmp_path / "mine.tflite"
+    shutil.copy(exported / "encoder.tflite", mine)
+    shutil.copy(exported / "encoder.json", mine.with_suffix(".json"))
+    shutil.copy(exported / "framings.tflite", tmp_path)
+    options = BuildOptions(images=tmp_path, encoder=str(mine))
+    folder = named_encoder(DataFolder(tmp_path / "data"), options, Stages())
+    assert folder is not None
+    found = Encoder.open(folder / "encoder.tflite").encode_framings(images.pixels[:1])
+    assert found.shape == (1, 4, 64)
 
 
 def test_framings_of_another_export_are_refused(exported: Path, tmp_path: Path) -> None:
