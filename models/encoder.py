@@ -106,7 +106,9 @@ class Encoder:
         self.info = info
 
     @classmethod
-    def open(cls, tflite_path: Path, n_threads: int = 1) -> "Encoder":
+    def open(
+        cls, tflite_path: Path, n_threads: int = 1, with_framings: bool = True
+    ) -> "Encoder":
         """Open an encoder, the `.json` of the same name beside it, and its framings if any.
 
         Parameters
@@ -115,6 +117,8 @@ class Encoder:
             Read once; may be deleted afterwards.
         n_threads : int
             Threads that one `encode` uses. The vectors do not depend on it.
+        with_framings : bool
+            False opens none, so that `encode_framings` gives none.
 
         Raises
         ------
@@ -124,7 +128,7 @@ class Encoder:
         info = EncoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
         _check_shapes(model, info)
-        if info.framings_sha256 is None:
+        if info.framings_sha256 is None or not with_framings:
             return cls(model, info)
         path = tflite_path.with_name(FRAMINGS_FILE)
         framings = LiteModel(read_model(path, info.framings_sha256), n_threads)

@@ -89,7 +89,7 @@ def _counts() -> SharedCounts:
 
 
 def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
-    opens = open_encoder_of or open_encoder(settings.encoder_threads)
+    opens = open_encoder_of or open_encoder(settings.encoder_threads, settings.framings)
     holder = SnapshotHolder(
         DataFolder(settings.data), opens, settings.poll_s, metrics.note_snapshot
     )

@@ -133,13 +133,15 @@ class Problem:
     until_s: float = field(repr=False)
 
 
-def open_encoder(n_threads: int) -> OpenEncoder:
+def open_encoder(n_threads: int, with_framings: bool = True) -> OpenEncoder:
     """Return a function that opens a snapshot's own encoder with LiteRT.
 
     Parameters
     ----------
     n_threads : int
         Threads that work on one picture.
+    with_framings : bool
+        Whether an upload is also searched with as a piece of something larger.
     """
     from models.encoder import Encoder  # LiteRT is only loaded where it is used
 
@@ -147,7 +149,7 @@ def open_encoder(n_threads: int) -> OpenEncoder:
         path = snapshot.file(ENCODER_FILE)
         if path is None:
             raise CorruptSnapshot(f"snapshot {snapshot.id} has no {ENCODER_FILE}: build again")
-        return Encoder.open(path, n_threads=n_threads)
+        return Encoder.open(path, n_threads, with_framings)
 
     return open_
 

@@ -18,10 +18,14 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from index.framings import exact_scores
 from index.snapshot import DataFolder
+from models.encoder import Encoder
+from models.preprocess import decode, to_pixels
 from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, running, serve_command
 from tests.fakes import noise_picture
 
@@ -92,6 +96,23 @@ def test_altered_picture_is_encoded_and_finds_the_original(server):
         answer = search(server, data)
         assert answer["mode"] == "encoded"
         assert answer["results"][0]["path"] in (f"{row:03d}.png", "copy.png")
+
+
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_uploads_may_be_pieces_unless_that_is_switched_off(built, tmp_path, switch):
+    """A piece's scores are those of all its vectors, or of the first alone, which are others."""
+    with Image.open(built.pictures / "007.png") as picture:
+        piece = saved(picture.crop((4, 4, picture.width, picture.height)), "PNG")
+    with DataFolder(built.data).open_current() as snapshot:
+        encoder = Encoder.open(snapshot.folder / "encoder.tflite")
+        vectors = encoder.encode_query(to_pixels(decode(piece)))
+        rows = np.arange(len(snapshot))
+        framed, whole = (exact_scores(snapshot.store, v, rows) for v in (vectors, vectors[:1]))
+    assert (framed - whole).max() > 1e-4, "or there is nothing to tell the two by"
+    wanted = sorted((framed if switch == "on" else whole).tolist(), reverse=True)
+    with running(built, tmp_path / "log", LOOKALIKE_FRAMINGS=switch) as server:
+        found = [result["score"] for result in search(server, piece)["results"]]
+    np.testing.assert_allclose(found, wanted[: len(found)], atol=1e-5)
 
 
 def test_own_vector_finds_itself(server):
