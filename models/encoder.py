@@ -106,9 +106,7 @@ class Encoder:
         self.info = info
 
     @classmethod
-    def open(
-        cls, tflite_path: Path, n_threads: int = 1, with_framings: bool = True
-    ) -> "Encoder":
+    def open(cls, tflite_path: Path, n_threads: int = 1, with_framings: bool = True) -> "Encoder":
         """Open an encoder, the `.json` of the same name beside it, and its framings if any.
 
         Parameters
