@@ -6,8 +6,8 @@
 Starts the service as the Procfile does, on a free port of 127.0.0.1, and asks with wrk.
 
 * load: requests a second and their times at 1, 8 and 64 connections: by id, an upload that the
-  collection has, one that it has not, and a page. With a queue as long as there are connections,
-  and, at 64, with the queue that is the default, where the rest is refused.
+  collection has, one that it has not (also without framings), and a page. With a queue as long as
+  there are connections, and, at 64, with the queue that is the default, where the rest is refused.
 * layouts: processes against threads, at an equal number of both together.
 * memory: anonymous and proportional memory of all processes, with 1, 2 and 4 workers.
 * large: the same over made-up vectors, mapped from a file (1.6 GB for 100,000), removed afterwards.
@@ -121,6 +121,12 @@ def measure_load(data: Path, seconds: int) -> None:
         for ask in asks(port):
             for n_connections in CONNECTIONS:
                 _print(ask.name, n_connections, measure(port, ask, n_connections, seconds))
+    click.echo("\nuploads that are searched with whole only (LOOKALIKE_FRAMINGS=off)")
+    whole_only = {"LOOKALIKE_FRAMINGS": "off", "LOOKALIKE_QUEUE": "64", "LOOKALIKE_WAIT_S": "60"}
+    with running(data, 2, **whole_only) as (_, port, _):
+        encoded = asks(port)[2]
+        for n_connections in CONNECTIONS:
+            _print(encoded.name, n_connections, measure(port, encoded, n_connections, seconds))
     click.echo("\nload, 2 workers, the default queue; times are of answers and refusals together")
     click.echo(_head())
     with running(data, 2) as (_, port, _):

@@ -162,8 +162,8 @@ class Settings:
         True,
         _switch,
         "on or off",
-        "Search with an upload as a piece of a larger picture too; off nearly halves the time of "
-        "an upload, and fewer pieces find their picture.",
+        "Search with an upload as a piece of a larger picture too; off saves two fifths of an "
+        "upload's time, and fewer pieces find their picture.",
         "on",
     )
     workers: int = _setting(

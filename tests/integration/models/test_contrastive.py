@@ -337,6 +337,23 @@ def test_finishing_teaches_the_painter_whole_pictures(images: Pictures) -> None:
     np.testing.assert_array_equal(*trunks)
 
 
+def test_painter_is_finished_with_pictures_and_their_own_encodings(
+    images: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each third of 40, however they come in batches, and each with what it was encoded to."""
+    learner = ContrastiveLearner(
+        replace(SMALL, recipe=replace(RECIPE, finishing_images=14)), 40, 40, 0, has_bfloat16=False
+    )
+    taught = []
+    monkeypatch.setattr(learner, "_finish_painter", lambda *both: taught.append(both))
+    shares = read_scaled(images, np.arange(40), 128)
+    learner.finish([shares[:10], shares[10:11], shares[11:18], shares[18:]])
+    ((encodings, pictures),) = taught
+    wanted = code(learner.autoencoder, see(learner.autoencoder, shares))
+    np.testing.assert_allclose(encodings, np.asarray(wanted)[::3], atol=1e-4)
+    np.testing.assert_allclose(pictures, read_scaled(images, np.arange(0, 40, 3), 64), atol=2e-3)
+
+
 def test_training_gives_equal_weights_when_repeated(
     images: Pictures, uninterrupted: Any, tmp_path: Path
 ) -> None:
