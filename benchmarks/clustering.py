@@ -28,11 +28,18 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import machine_line
 from index.snapshot import DataFolder
-from indexer.clustering import FASTERPAM, PYCLUSTERING, Grouping, cluster, duration, group_images
-from indexer.dissimilarity import VectorRows, as_vector_rows, assign, dissimilarities
-from indexer.fasterpam import Diss
-from indexer.group_quality import agreement
-from indexer.pyclustering_kmedoids import estimate_seconds
+from indexer.groups.clustering import (
+    FASTERPAM,
+    PYCLUSTERING,
+    Grouping,
+    cluster,
+    duration,
+    group_images,
+)
+from indexer.groups.dissimilarity import VectorRows, as_vector_rows, assign, dissimilarities
+from indexer.groups.fasterpam import Diss
+from indexer.groups.pyclustering_kmedoids import estimate_seconds
+from indexer.groups.scores import agreement
 
 _N_GROUPS = 40  # of the synthetic vectors
 _LARGE = 200_000

@@ -25,14 +25,14 @@ from tqdm import tqdm
 from benchmarks.machine import machine_line
 from benchmarks.yardsticks import YARDSTICKS
 from index.catalogue import ImageRecord
-from index.faiss_store import FaissStore
-from indexer.alterations import ALTERATIONS
-from indexer.collecting import make_record
+from index.search.faiss_store import FaissStore
+from indexer.collection.records import make_record
 from indexer.dataset import PixelSource, Scanned, scan, walk
-from indexer.evaluation import rankings, read_labels
-from indexer.quality import Subject, recall_of_copies
+from indexer.quality.alterations import ALTERATIONS
+from indexer.quality.altered_copies import Subject, recall_of_copies
+from indexer.quality.label_scores import rankings, read_labels
 from models.encoder import Encoder
-from models.rank import effective_rank
+from models.learning.collapse import effective_rank
 
 _CACHE_BYTES = 64 << 30
 _BATCH = 64

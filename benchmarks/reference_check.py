@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from benchmarks.machine import machine_line
-from index.reference import ReferenceStore
+from index.search.reference import ReferenceStore
 from index.snapshot import DataFolder
 
 _TOLERANCE = 1e-6

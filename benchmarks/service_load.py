@@ -37,11 +37,11 @@ from PIL import Image
 from benchmarks.machine import machine_line
 from benchmarks.service_memory import exercise, multipart, running
 from index.catalogue import ImageRecord, image_ids, write_catalogue
-from index.faiss_store import FaissStore
 from index.manifest import Manifest
+from index.search.faiss_store import FaissStore
+from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from index.topk import TopKTable
-from indexer.encoders import copy_encoder
+from indexer.encoding.choice import copy_encoder
 
 CONNECTIONS = (1, 8, 64)
 LAYOUTS = ((1, 8), (2, 4), (4, 2), (8, 1))

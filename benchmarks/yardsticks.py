@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batches import ImageSource
 from models.encoder import unit_rows
+from models.learning.batches import ImageSource
 from models.preprocess import shrink
 
 _BATCH = 64

@@ -26,17 +26,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from index import catalogue, manifest, projection, thumbnails
+from index import catalogue, manifest
+from index.artefacts import map_points as projection
+from index.artefacts import thumbnails
+from index.artefacts.clusters import Clusters
+from index.artefacts.map_points import Projection
+from index.artefacts.thumbnails import Thumbnails
 from index.catalogue import Catalogue
-from index.clusters import Clusters
 from index.durable import replace_text, sync_file, sync_folder
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NoSnapshot
-from index.faiss_store import FaissStore
 from index.manifest import FileEntry, Manifest
-from index.projection import Projection
-from index.store import VectorStore
-from index.thumbnails import Thumbnails
-from index.topk import TopKTable
+from index.search.faiss_store import FaissStore
+from index.search.store import VectorStore
+from index.search.topk import TopKTable
 
 VECTORS_FILE = "vectors.faiss"
 CLUSTERS_FILE = "clusters.json"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot
+from index.search.topk import QUIET
 from index.snapshot import Snapshot
-from index.topk import QUIET
 
 TOLERANCE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
 _BLOCK = 256

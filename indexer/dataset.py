@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import readable_path
-from index.topk import QUIET
+from index.search.topk import QUIET
 from indexer.errors import NotAFolder
 from models.errors import ImageTooLarge, PictureError, UnknownFormat
 from models.preprocess import SIDE_PX, Limits, decode, pixel_digest, thumbnail, to_pixels

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.topk import DEFAULT_K
-from indexer.clustering import Grouping
+from index.search.topk import DEFAULT_K
 from indexer.dataset import DEFAULT_CACHE_BYTES
+from indexer.groups.clustering import Grouping
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class BuildOptions:
         What to use instead of training: a folder with encoder.tflite and encoder.json, a tflite
         file, or "keras:" and a name in keras.applications.
     encoder_range : str or None
-        Range of pixels that a tflite file expects; one of `models.own_encoder.RANGES`.
+        Range of pixels that a tflite file expects; one of `models.external.tflite_encoder.RANGES`.
     weights : Path or None
         File of weights for a "keras:" encoder; None: the usual ones are fetched.
     retrain : bool

@@ -17,43 +17,48 @@ from typing import Any
 
 import numpy as np
 
+from index.artefacts.clusters import Clusters
 from index.catalogue import readable_path
-from index.clusters import Clusters
 from index.errors import CorruptSnapshot, NewerSchema
-from index.faiss_store import FaissStore
 from index.manifest import FILE as MANIFEST_FILE
 from index.manifest import Manifest
+from index.search.faiss_store import FaissStore
+from index.search.topk import TopKTable
 from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
-from index.topk import TopKTable
-from indexer.changes import Changes, FolderChanges, catalogued, relative_to_root
-from indexer.checking import check_build, check_encoder
-from indexer.clustering import Grouping
-from indexer.collecting import Collected, collect
-from indexer.dataset import PixelSource, Skipped, path_order, walk
-from indexer.describing import (
+from indexer.collection.changes import Changes, FolderChanges, catalogued, relative_to_root
+from indexer.collection.metadata import (
     SETTING,
     Descriptions,
     describe_build,
     descriptions_for,
     setting_of,
 )
-from indexer.drift import Drift
-from indexer.encoders import check_encoder_of, copy_encoder, find_or_train_encoder, train_encoder
-from indexer.encoding import encode_collection
+from indexer.collection.records import Collected, collect
+from indexer.collection.removals import removed_before, write_removed
+from indexer.dataset import PixelSource, Skipped, path_order, walk
+from indexer.encoding.choice import (
+    check_encoder_of,
+    copy_encoder,
+    find_or_train_encoder,
+    train_encoder,
+)
+from indexer.encoding.named import named_encoder
+from indexer.encoding.vectors import encode_collection
 from indexer.errors import NoGroups
-from indexer.evaluation import labels_of
-from indexer.fasterpam import check_n_clusters
-from indexer.fit import measure_fit
-from indexer.grouping import GROUP_FILES, group, write_sheets
-from indexer.mapping import draw_map
-from indexer.named_encoder import named_encoder
+from indexer.groups.clustering import Grouping
+from indexer.groups.fasterpam import check_n_clusters
+from indexer.groups.partition import Member, PartitionResult
+from indexer.groups.partition import partition as write_partition
+from indexer.groups.stage import GROUP_FILES, group, write_sheets
+from indexer.map.layout import draw_map
 from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
-from indexer.partition import Member, PartitionResult
-from indexer.partition import partition as write_partition
 from indexer.publishing import check_disk, library_versions, write_records
-from indexer.quality import SelfCheck
+from indexer.quality.altered_copies import SelfCheck
+from indexer.quality.build_check import check_build, check_encoder
+from indexer.quality.drift import Drift
+from indexer.quality.encoder_fit import measure_fit
+from indexer.quality.label_scores import labels_of
 from indexer.reindexing import Merge, check_loss, publish_merge, publish_records
-from indexer.removals import removed_before, write_removed
 from indexer.stages import Stages
 from models.encoder import Encoder
 

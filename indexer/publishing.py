@@ -11,7 +11,7 @@ from index.catalogue import FILE as CATALOGUE_FILE
 from index.catalogue import write_catalogue
 from index.errors import DiskFull
 from index.snapshot import DataFolder
-from indexer.collecting import Collected
+from indexer.collection.records import Collected
 
 SKIPPED_FILE = "skipped.json"
 _BYTES_PER_PICTURE = 48 << 10  # vector 16 KiB, thumbnail about 20, table and catalogue the rest

@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.artefacts.thumbnails import FILE as THUMBNAILS_FILE
+from index.artefacts.thumbnails import write_thumbnails
 from index.catalogue import ImageRecord, next_image_id
-from index.faiss_store import FaissStore
+from index.search.faiss_store import FaissStore
+from index.search.store import VectorStore
 from index.snapshot import VECTORS_FILE, Snapshot, SnapshotDraft
-from index.store import VectorStore
-from index.thumbnails import FILE as THUMBNAILS_FILE
-from index.thumbnails import write_thumbnails
-from indexer.changes import Changes, Found
-from indexer.checking import check_build
-from indexer.collecting import Collected, make_record
-from indexer.describing import Descriptions, describe, described_anew, say_coverage
-from indexer.drift import Drift, is_much
-from indexer.encoders import ENCODER_FILES
-from indexer.encoding import encode_rows
+from indexer.collection.changes import Changes, Found
+from indexer.collection.metadata import Descriptions, describe, described_anew, say_coverage
+from indexer.collection.records import Collected, make_record
+from indexer.encoding.choice import ENCODER_FILES
+from indexer.encoding.vectors import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
-from indexer.fit import FIT_FILE, measure_fit, warning_of_new
-from indexer.grouping import ELBOW_PLOT, carry_groups
-from indexer.mapping import carry_map, draw_map
+from indexer.groups.stage import ELBOW_PLOT, carry_groups
+from indexer.map.layout import carry_map, draw_map
 from indexer.publishing import library_versions, write_records
-from indexer.quality import QUALITY_FILE
+from indexer.quality.altered_copies import QUALITY_FILE
+from indexer.quality.build_check import check_build
+from indexer.quality.drift import Drift, is_much
+from indexer.quality.encoder_fit import FIT_FILE, measure_fit, warning_of_new
 from indexer.stages import Stages
 from models.encoder import Encoder
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from index.topk import QUIET
+from index.search.topk import QUIET
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.grid_layers import (
+from models.network.grid_layers import (
     Centre,
     DepthToSpace,
     EqualLength,
@@ -26,8 +26,8 @@ from models.grid_layers import (
     Window,
     whitening,
 )
-from models.quiet import quiet_stderr
-from models.recipe import Recipe
+from models.network.recipe import Recipe
+from models.runtime.quiet import quiet_stderr
 
 with quiet_stderr():
     import keras

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelMismatch
-from models.litert import LiteModel, batches, read_fields, read_model, write_fields
+from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
 
 SCHEMA_VERSION = 1
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import EncoderError, ModelMismatch
-from models.litert import LiteModel, batches, read_fields, read_model, write_fields
 from models.preprocess import SIDE_PX, shrink
+from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
 
 SCHEMA_VERSION = 1
 FRAMINGS_FILE = "framings.tflite"
@@ -176,7 +176,7 @@ class Encoder:
         -------
         vectors : ndarray of shape (n, m, dim), float32
             Unit rows; m is 9 for the deep network, and 0 for an encoder without framings.
-            `index.framings` searches with them.
+            `index.search.crops` searches with them.
 
         Raises
         ------

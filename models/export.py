@@ -14,7 +14,7 @@ import numpy as np
 from models.autoencoder import ARCHITECTURES, build_framings
 from models.decoder import DecoderInfo
 from models.encoder import EncoderInfo
-from models.quiet import quiet_stderr
+from models.runtime.quiet import quiet_stderr
 from models.training import TrainingResult, TrainingSettings, objective_of
 
 with quiet_stderr():

@@ -21,8 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from models.bounds import MAX_EXIF_BYTES, CountedReads, check_decoding, check_file
 from models.errors import ImageTooLarge, UndecodableImage, UnknownFormat
+from models.image_files.decoder_limits import (
+    MAX_EXIF_BYTES,
+    CountedReads,
+    check_decoding,
+    check_file,
+)
 
 SIDE_PX = 256
 

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.autoencoder import ARCHITECTURES
-from models.batches import ImageSource, read_ahead, read_scaled
-from models.checkpoint import TrainingState, load_state, save_state
-from models.contrastive import ContrastiveLearner, has_bfloat16
 from models.errors import EncodingCollapse, ObjectiveMismatch, TooFewImages, TrainingDiverged
-from models.learner import Learner, ReconstructionLearner
-from models.quiet import quiet_stderr
-from models.rank import collapse_reason
-from models.schedule import knots_for, replanned, share_done
+from models.learning.batches import ImageSource, read_ahead, read_scaled
+from models.learning.checkpoint import TrainingState, load_state, save_state
+from models.learning.collapse import collapse_reason
+from models.learning.contrastive import ContrastiveLearner, has_bfloat16
+from models.learning.learner import Learner, ReconstructionLearner
+from models.learning.schedule import knots_for, replanned, share_done
+from models.runtime.quiet import quiet_stderr
 
 with quiet_stderr():
     import keras
@@ -178,7 +178,7 @@ def train(
     Notes
     -----
     Seeds Python's, NumPy's and TensorFlow's global generators. What is minimised and how is told
-    in models/learner.py and models/contrastive.py.
+    in models/learning/learner.py and models/learning/contrastive.py.
     """
     if len(images) < 1:
         raise TooFewImages("there is no picture to train on; name a folder with pictures")

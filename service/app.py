@@ -10,22 +10,24 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RoutingException
 
-from index.faiss_store import set_threads
+from index.search.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service import api, compression, docs, health, metrics, pages, request_log, shared_folder
-from service.decoding import Decoding
+from service.api import docs, routes
+from service.api.schemas import Bounds
+from service.context import KEY, Parts
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.guard import admission, cross_origin, rate_limit
 from service.guard.access import Keys, gate, keep_private
-from service.guard.policy import POLICY
+from service.guard.content_policy import POLICY
 from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
-from service.parts import KEY, Parts
-from service.schemas import Bounds
+from service.guard.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
+from service.images.decoding import Decoding
+from service.process import compression, health, metrics, request_log, shared_folder
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
-from service.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
+from service.web import pages
 
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -47,7 +49,12 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     """
     _log_to_stderr()
     set_threads(settings.search_threads)
-    app = Flask(__name__)
+    app = Flask(
+        __name__,
+        template_folder="web/templates",
+        static_folder="web/static",
+        static_url_path="/static",
+    )
     app.request_class = InMemoryRequest
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
@@ -55,7 +62,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         MAX_FORM_PARTS=MAX_FIELDS,
     )
     app.extensions[KEY] = _parts(settings, open_encoder_of)
-    for blueprint in (api.bp, docs.bp, health.bp, pages.bp):
+    for blueprint in (routes.bp, docs.bp, health.bp, pages.bp):
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.artefacts.clusters import Clusters
 from index.catalogue import Catalogue
-from index.clusters import Clusters
 from index.snapshot import Snapshot
+from service.api.schemas import Condition, Filter, Range
 from service.errors import InvalidRequest
-from service.schemas import Condition, Filter, Range
 
 METADATA = "metadata."  # before the user's own keys, so that none of them hides one of ours
 _OWN_KEYS = ("cluster", "path", "width", "height")

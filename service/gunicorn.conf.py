@@ -6,11 +6,11 @@ survive one, and the mapped files are shared by the page cache all the same.
 
 import os
 
-from service import shared_folder
 from service.errors import SettingsError
-from service.memory import give_back_large_blocks
+from service.process import shared_folder
+from service.process.memory import give_back_large_blocks
+from service.process.worker import Worker
 from service.settings import Settings
-from service.worker import Worker
 
 try:
     _settings = Settings.from_environment()

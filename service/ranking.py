@@ -7,7 +7,7 @@ search that ended among ties is repeated deeper. Scores are rounded to 6 decimal
 ordered and compared with a threshold, so that pictures whose scores look equal are equal, and come
 lower row first. Pages put together therefore are one large page.
 
-**An uploaded picture** may be a piece of a larger one, and has several vectors: `index.framings`
+**An uploaded picture** may be a crop of a larger one, and has several vectors: `index.search.crops`
 says what a score is then.
 
 **A filter** is an exact search of its own, among the rows that pass; the table knows nothing of it.
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.framings import ROUGH, exact_scores, may_be_among, rough_scores, search_framed
+from index.search.crops import ROUGH, exact_scores, may_be_among, rough_scores, search_framed
+from index.search.store import Vectors, VectorStore
 from index.snapshot import Snapshot
-from index.store import Vectors, VectorStore
-from service.schemas import Options
+from service.api.schemas import Options
 
 SCORE_DECIMALS = 6
 _SPARE = 32  # rows that a search returns beyond those asked for, so that ties seldom need a second

@@ -16,13 +16,13 @@ from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from models.preprocess import pixel_digest
 from service import filters
-from service.decoding import Decoded, Decoding
+from service.api.schemas import Filter, FilteredPage, Options
 from service.errors import InvalidRequest
 from service.guard import deadline
-from service.metrics import timed
+from service.images.decoding import Decoded, Decoding
+from service.images.regions import Region
+from service.process.metrics import timed
 from service.ranking import rank
-from service.regions import Region
-from service.schemas import Filter, FilteredPage, Options
 from service.snapshots import Live
 
 _LEAST_LENGTH = 1e-6  # rounding errors of float32 have no direction worth a search

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from index.errors import CorruptSnapshot, IndexFailure
 from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
-from service.duplicates import Duplicates
+from service.duplicate_cache import Duplicates
 from service.errors import NotReady
 from service.filters import Metadata
-from service.reconstructions import open_decoder
+from service.images.reconstructions import open_decoder
 
 if TYPE_CHECKING:
     from models.decoder import Decoder

@@ -10,10 +10,10 @@ from __future__ import annotations
 from flask import Flask, g, request
 
 from service.guard import deadline
-from service.guard.room import Room
-from service.metrics import timed
+from service.guard.capacity import Room
+from service.guard.uploads import receive
+from service.process.metrics import timed
 from service.settings import Settings
-from service.uploads import receive
 
 _WITHOUT_TURN = frozenset({"health.livez", "health.readyz", "health.metrics", "static"})
 

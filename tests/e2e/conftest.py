@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import write_pictures
+from tests.helpers import paths
+from tests.helpers.fakes import write_pictures
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = paths.ROOT
 N_PICTURES = 40
 
 

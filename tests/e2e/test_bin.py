@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.helpers import paths
+
+REPOSITORY = paths.ROOT
 TOOLS = ["bash", "sh", "env", "dirname", "basename", "cat", "cksum", "df", "awk", "id", "uname"]
 TOOLS += ["sed", "readlink", "mkdir", "sleep"]
 

@@ -14,8 +14,9 @@ from indexer.cli import main
 from service import create_app
 from service.settings import Settings
 from tests.golden.make import GOLDEN, bmp, write_pictures
+from tests.helpers import paths
 
-GOLDEN_ENCODER = Path(__file__).parents[1] / "unit" / "models" / "golden"
+GOLDEN_ENCODER = paths.GOLDEN_ENCODER
 
 
 def flip(path: Path) -> None:

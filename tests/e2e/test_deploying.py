@@ -24,7 +24,7 @@ import pytest
 from service.settings import Settings, variable
 from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, wait_until_ready
 from tests.e2e.test_service_only import ask
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 DEPLOY = REPOSITORY / "deploy"
 UNITS = ["lookalike.service", "lookalike-reindex.service", "lookalike-reindex.timer"]

@@ -14,11 +14,11 @@ from index.snapshot import DataFolder
 from index.verification import verify
 from indexer import options, pipeline
 from indexer.cli import main
-from indexer.clustering import Grouping
+from indexer.groups.clustering import Grouping
 from indexer.stages import Stages
 from tests.e2e.conftest import REPOSITORY, plain_environment
-from tests.fakes import noise_picture, write_pictures
 from tests.golden.make import bmp
+from tests.helpers.fakes import noise_picture, write_pictures
 
 ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
 TINY_ENCODER = next((REPOSITORY / "tests" / "golden" / "schema-1" / "snapshots").iterdir())

@@ -13,7 +13,7 @@ from tests.hostile.server import children, post, send_all
 
 MOST_MB = 100
 # Of each kind of attack a few; the whole corpus goes through the application in
-# tests/integration/service/test_hostile.py, and through a server with `python -m tests.hostile`.
+# tests/integration/service/guard/test_hostile.py, and by `python -m tests.hostile` to a server.
 SAMPLE = [
     case
     for case in CASES

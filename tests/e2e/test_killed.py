@@ -20,12 +20,12 @@ import pytest
 
 from index.snapshot import DataFolder
 from index.verification import verify
-from indexer.encoders import encoder_findings
+from indexer.encoding.choice import encoder_findings
 from service.errors import NotReady
 from service.snapshots import SnapshotHolder, open_encoder
 from tests.e2e.conftest import REPOSITORY, plain_environment
-from tests.e2e.killing import MARK
-from tests.fakes import noise_picture, write_pictures
+from tests.helpers.fakes import noise_picture, write_pictures
+from tests.helpers.killing import MARK
 
 ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
 QUICK_STEPS, QUICK_MOMENTS = 4, 1
@@ -88,7 +88,7 @@ class Case:
     def start(self, how):
         """Start the command so that it can be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.killing", how, *self.arguments(*self.command)],
+            [sys.executable, "-m", "tests.helpers.killing", how, *self.arguments(*self.command)],
             cwd=REPOSITORY, env=plain_environment(), stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL, text=True,
         )  # fmt: skip

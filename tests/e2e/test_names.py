@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import REPOSITORY, Collection, plain_environment, running
 from tests.e2e.test_server import get, search
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
 NAMES = [

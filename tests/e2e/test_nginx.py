@@ -22,7 +22,7 @@ import pytest
 from tests.e2e.conftest import REPOSITORY, Server, free_port, running
 from tests.e2e.test_operations import metrics, value
 from tests.e2e.test_server import KIND, form, get, saved, wait_for
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 NAME = "localhost"
 MOST = 20 * 2**20  # bytes of a body

@@ -18,7 +18,7 @@ import pytest
 
 from tests.e2e.conftest import running
 from tests.e2e.test_server import KIND, children, form, get, saved, wait_for
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 HEAD = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\n"
 

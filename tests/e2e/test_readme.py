@@ -3,13 +3,13 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from indexer.cli import cli
+from tests.helpers import paths
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = paths.ROOT
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 

@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index.framings import exact_scores
+from index.search.crops import exact_scores
 from index.snapshot import DataFolder
 from models.encoder import Encoder
 from models.preprocess import decode, to_pixels
 from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, running, serve_command
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 BOUNDARY = "0123456789abcdef"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"

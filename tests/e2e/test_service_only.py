@@ -6,7 +6,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.e2e.conftest import running
-from tests.fakes import noise_picture
+from tests.helpers.fakes import noise_picture
 
 
 def test_it_serves_uploads_and_lookups(small_environment, built, tmp_path):

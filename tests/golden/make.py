@@ -49,10 +49,10 @@ def make() -> None:
     from index.manifest import SCHEMA_VERSION
     from index.snapshot import DataFolder
     from indexer import pipeline
-    from indexer.clustering import Grouping
+    from indexer.groups.clustering import Grouping
     from indexer.options import BuildOptions
     from indexer.stages import Stages
-    from tests.tiny_encoders import write_float
+    from tests.helpers.tiny_encoders import write_float
 
     golden = DataFolder(GOLDEN / f"schema-{SCHEMA_VERSION}")
     with tempfile.TemporaryDirectory() as name:

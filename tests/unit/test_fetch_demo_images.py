@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[2] / "bin" / "fetch-demo-images"
+from tests.helpers import paths
+
+SCRIPT = paths.ROOT / "bin" / "fetch-demo-images"
 # Fox, hash key with and without leading zeros (two drawings of one emoji), a skin-tone variant,
 # and a bald man of one skin tone.
 MEMBERS = ["1f98a", "0023-fe0f-20e3", "23-fe0f-20e3", "1f44b-1f3fd", "1f468-1f3ff-200d-1f9b2"]

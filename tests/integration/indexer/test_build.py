@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index.reference import ReferenceStore
+from index.search.reference import ReferenceStore
 from index.snapshot import DataFolder
 from indexer.cli import main
 from models.encoder import Encoder
 from models.preprocess import read_picture
-from tests.compare import assert_same_neighbours
-from tests.fakes import picture_bytes, write_pictures
+from tests.helpers.compare import assert_same_neighbours
+from tests.helpers.fakes import picture_bytes, write_pictures
 
 
 def run(*arguments):

@@ -8,8 +8,8 @@ import pytest
 
 from index.snapshot import DataFolder
 from indexer.cli import main
+from tests.helpers.tiny_encoders import write_float
 from tests.hostile.corpus import BY_NAME, CASES
-from tests.tiny_encoders import write_float
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")
 

@@ -7,7 +7,7 @@ import pytest
 from index.snapshot import DataFolder
 from index.verification import verify
 from indexer import reindexing
-from tests.fakes import noise_picture, write_pictures
+from tests.helpers.fakes import noise_picture, write_pictures
 from tests.integration.indexer.test_reindex import build, encoder, run
 
 __all__ = ["encoder"]  # a fixture

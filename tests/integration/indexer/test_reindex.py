@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from index.snapshot import DataFolder
 from index.verification import verify
-from indexer import encoding
 from indexer.cli import main
-from tests.compare import assert_same_neighbours
-from tests.fakes import noise_picture, write_pictures
+from indexer.encoding import vectors as encoding
+from tests.helpers.compare import assert_same_neighbours
+from tests.helpers.fakes import noise_picture, write_pictures
 
 
 def run(*arguments):

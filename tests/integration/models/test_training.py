@@ -12,15 +12,16 @@ import pytest
 
 from models import training
 from models.autoencoder import ARCHITECTURES, Architecture, keras, layers, reconstruction_loss
-from models.batches import split_rows
-from models.checkpoint import load_state
 from models.encoder import Encoder
 from models.errors import EncodingCollapse, TooFewImages, TrainingDiverged
 from models.export import export_autoencoder
+from models.learning.batches import split_rows
+from models.learning.checkpoint import load_state
 from models.training import TrainingSettings, train
+from tests.helpers import paths
 from tests.unit.models.golden.make import Pictures
 
-ROOT = Path(__file__).parents[3]
+ROOT = paths.ROOT
 
 
 def build_tiny(activation: str | None = None, bias: float = 0.0) -> keras.Model:

@@ -10,10 +10,10 @@ import pytest
 
 from index.snapshot import DataFolder
 from service.app import make_app
-from service.parts import KEY
+from service.context import KEY
 from service.settings import Settings
-from tests.fakes import FakeEncoder, picture_bytes, write_pictures
-from tests.integration.service.published import QUALITY, publish_pictures
+from tests.helpers.fakes import FakeEncoder, picture_bytes, write_pictures
+from tests.helpers.published import QUALITY, publish_pictures
 
 N_NOISE = 10
 

@@ -8,9 +8,9 @@ import zlib
 import pytest
 
 from service.app import make_app
-from service.parts import KEY
+from service.context import KEY
 from service.settings import Settings
-from tests.fakes import FakeEncoder, picture_bytes
+from tests.helpers.fakes import FakeEncoder, picture_bytes
 
 SEARCH = "/api/v1/search"
 FORM = "multipart/form-data; boundary=x"

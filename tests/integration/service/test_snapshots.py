@@ -9,7 +9,7 @@ from index.snapshot import DataFolder
 from service.errors import NotReady
 from service.settings import Settings
 from service.snapshots import SnapshotHolder
-from tests.fakes import FakeEncoder
+from tests.helpers.fakes import FakeEncoder
 
 FAR_S = 3600.0  # a holder that looks only when it is told to
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
-from index.faiss_store import FaissStore
+from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder, Snapshot
-from tests.fakes import publish_vectors
+from tests.helpers.fakes import publish_vectors
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from index.faiss_store import FaissStore
+from index.search.faiss_store import FaissStore
+from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from index.topk import TopKTable
 from index.verification import verify
-from tests.fakes import publish_vectors
+from tests.helpers.fakes import publish_vectors
 
 
 @pytest.fixture

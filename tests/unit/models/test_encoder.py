@@ -18,10 +18,11 @@ from models.encoder import (
     unit_rows,
 )
 from models.errors import EncoderError, ModelMismatch
+from tests.helpers import paths
 from tests.unit.models.golden.make import N_SAMPLE, pictures
 
 GOLDEN = Path(__file__).parent / "golden"
-ROOT = Path(__file__).parents[3]
+ROOT = paths.ROOT
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index.artefacts.clusters import Clusters
 from index.catalogue import Catalogue, ImageRecord, write_catalogue
-from index.clusters import Clusters
+from service.api.schemas import Filter, FilteredPage, from_fields, from_json
 from service.errors import InvalidRequest
 from service.filters import Metadata, passing_rows
-from service.schemas import Filter, FilteredPage, from_fields, from_json
 
 N = 40
 PATHS = ["cats/a", "cats/b", "cats", "dogs/a", "Ö/a", "o"]

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index import framings
 from index.errors import UnknownImage
-from index.faiss_store import FaissStore
-from index.framings import FRAMING_COST
+from index.search.crops import FRAMING_COST
+from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from models.preprocess import Limits
 from service import ranking, search
-from service.decoding import Decoding
+from service.api.schemas import Condition, Filter, Match, Options
 from service.errors import InvalidRequest
-from service.schemas import Condition, Filter, Match, Options
+from service.images.decoding import Decoding
 from service.snapshots import Live
-from tests.fakes import FakeEncoder, picture_bytes, publish_vectors
+from tests.helpers.fakes import FakeEncoder, picture_bytes, publish_vectors
 
 RED_AND_BLACK = 1 / np.sqrt(5)  # (2, 0, 0, 1) / sqrt(5) with (0, 0, 0, 1)
 
@@ -137,7 +136,7 @@ def test_framing_of_a_new_picture_counts_less(live_of):
 @pytest.mark.parametrize("n_passing", [None, 100])
 def test_framed_pages_are_brute_force(live_of, threshold, n_passing, monkeypatch):
     """Every page, threshold and filter, by the best of four vectors, among ties and in blocks."""
-    monkeypatch.setattr(framings, "_AT_ONCE", 50)
+    monkeypatch.setattr(crops, "_AT_ONCE", 50)
     vectors, queries, limit = with_ties(), with_ties(12, 8, seed=5)[:4], 33
     snapshot = live_of(vectors).snapshot
     passing = None if n_passing is None else np.arange(n_passing)
@@ -307,7 +306,7 @@ def test_total_of_a_vector_is_exact(live_of, threshold):
 
 def test_threshold_counts_what_lies_on_it(live_of, monkeypatch):
     """A score of exactly the threshold passes, also where it is counted in blocks."""
-    monkeypatch.setattr(framings, "_AT_ONCE", 7)
+    monkeypatch.setattr(crops, "_AT_ONCE", 7)
     live = live_of([[1, 0]] * 60 + [[0.6, 0.8]] * 60 + [[0, 1]] * 60, top_k=2)
     query = search.query_of_vector(live, [1, 0])
     totals = [
@@ -385,7 +384,7 @@ def test_filtered_answer_is_that_of_brute_force(live_of, row, threshold, include
 
 def test_filtered_vector_is_ranked_by_brute_force(live_of, unit_vectors, monkeypatch):
     """Of a query that is no picture the best of those that pass are found, in blocks, too."""
-    monkeypatch.setattr(framings, "_AT_ONCE", 7)
+    monkeypatch.setattr(crops, "_AT_ONCE", 7)
     vectors = unit_vectors(150, dim=5)
     live = live_of(vectors)
     query = search.query_of_vector(live, [1, 2, 3, 4, 5])

@@ -1,0 +1,1 @@
+"""The parts of a snapshot that are neither vectors nor catalogue: groups, map, thumbnails."""

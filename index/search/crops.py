@@ -1,0 +1,122 @@
+"""Search with a picture that may be a piece of a larger one.
+
+Such a query has several vectors: that of the whole picture, and those of its framings, which say
+what a larger picture would look like that it is a piece of (`models.encoder.encode_framings`). A
+row's score is the cosine with the first or, if that is more, the best one with the others less
+`FRAMING_COST`. docs/decisions/0066-framings.md says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.search.store import Rows, Scores, Vectors, VectorStore, best_first
+
+FRAMING_COST = 0.03
+ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
+_AT_ONCE = 1024  # rows; 16 MB of vectors
+
+
+def best_scores(cosines: NDArray[np.float32]) -> Scores:
+    """Return the scores of rows from their cosines with each vector of a query.
+
+    Parameters
+    ----------
+    cosines : ndarray of shape (1 + m, n), float32
+        With the whole picture, then with its framings, if any.
+
+    Returns
+    -------
+    ndarray of shape (n,), float32
+    """
+    return _weighed(cosines).max(axis=0)
+
+
+def exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
+    """Return the scores of given rows, (n,) float32, each summed in float64 and rounded once."""
+    if len(vectors) == 1:
+        return store.scores(vectors, rows[np.newaxis])[0]
+    scores = np.full(len(rows), -np.inf, np.float32)
+    for part, cosines in _rough_cosines(store, vectors, rows):
+        weighed = _weighed(cosines)  # (1 + m, b)
+        may_be_best = weighed >= weighed.max(axis=0) - 2 * ROUGH
+        for line, of_vector in enumerate(may_be_best):
+            places = part.start + np.flatnonzero(of_vector)
+            exact = store.scores(vectors[line : line + 1], rows[np.newaxis, places])[0]
+            scores[places] = np.maximum(scores[places], exact - _cost(line))
+    return scores
+
+
+def rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
+    """Return scores that differ by less than `ROUGH` from the exact ones, and are had faster."""
+    scores = np.empty(len(rows), np.float32)
+    for part, cosines in _rough_cosines(store, vectors, rows):
+        scores[part] = best_scores(cosines)
+    return scores
+
+
+def search_framed(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores, Rows]:
+    """Return the k best-scoring rows of one query, best first.
+
+    Parameters
+    ----------
+    store : VectorStore
+    vectors : ndarray of shape (1 + m, dim), float32
+        Unit rows: of the whole picture, then of its framings, if any.
+    k : int
+        1 <= k <= len(store).
+
+    Returns
+    -------
+    scores : ndarray of shape (k,), float32
+    rows : ndarray of shape (k,), int64
+        Equal scores come lower row first; a tie at rank k may fall either way.
+
+    Raises
+    ------
+    DimensionMismatch, InvalidK
+        As `VectorStore.search`.
+
+    Notes
+    -----
+    Exact: a row that is not among the k best of any vector has k rows before it in each.
+    """
+    if len(vectors) == 1:
+        scores, rows = store.search(vectors, k)
+        return scores[0], rows[0]
+    vectors = store.checked(vectors, k)
+    is_deep = len(vectors) * k >= len(store)  # then nearly all rows are candidates
+    rows = np.arange(len(store)) if is_deep else np.unique(store.candidates(vectors, k))
+    rows = rows[may_be_among(rough_scores(store, vectors, rows), k)]
+    best, rows = best_first(exact_scores(store, vectors, rows), rows)
+    return best[:k], rows[:k]
+
+
+def may_be_among(rough: Scores, k: int) -> NDArray[np.bool_]:
+    """Say of each rough score whether its exact one may be among the k best, (n,) bool."""
+    if k >= len(rough):
+        return np.ones(len(rough), bool)
+    least = np.partition(rough, len(rough) - k)[len(rough) - k]
+    return np.asarray(rough >= least - 2 * ROUGH)
+
+
+def _rough_cosines(
+    store: VectorStore, vectors: Vectors, rows: Rows
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield cosines (1 + m, b) of some rows after the other, in bounded memory."""
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        yield part, vectors @ store.vectors(rows[part]).T
+
+
+def _weighed(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the cost away from the cosines with framings, which are all lines but the first."""
+    costs = np.array([_cost(line) for line in range(len(cosines))])  # (1 + m,)
+    return cosines - costs[:, np.newaxis]
+
+
+def _cost(line: int) -> np.float32:
+    return np.float32(FRAMING_COST if line else 0)

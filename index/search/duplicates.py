@@ -1,0 +1,129 @@
+"""Duplicates: pictures that are the same, or so alike that a person may want only one of them.
+
+Pictures are joined while their score reaches a threshold, so a group is a connected component of
+that graph (single linkage): its members need not all be that alike to each other. The edges come
+from the top-k table, and from a search where a line of the table is full of duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import Catalogue, ImageRecord
+from index.search.store import VectorStore
+from index.search.topk import TopKTable
+from index.snapshot import Snapshot
+
+DEFAULT_THRESHOLD = 0.98
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Pictures that look the same.
+
+    Attributes
+    ----------
+    kind : str
+        "exact" (the same bytes), "pixels" (the same pixels in other files) or "near".
+    images : list of ImageRecord
+        At least two, the largest picture first (in pixels, then in bytes, then by path).
+    scores : list of float
+        Each one's cosine with the first.
+    """
+
+    kind: str
+    images: list[ImageRecord]
+    scores: list[float]
+
+
+def duplicate_groups(
+    snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD
+) -> list[NDArray[np.int64]]:
+    """Return the rows of each group of duplicates, the largest group first.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    threshold : float
+        Least cosine that joins two pictures, in [-1, 1]. Above 1 nothing but byte-identical or
+        pixel-identical pictures are joined.
+
+    Returns
+    -------
+    groups : list of ndarray of shape (m,), int64
+        m >= 2, rising; equal sizes by their first row.
+
+    Notes
+    -----
+    Reads the (n, k) table once; a search for each row all of whose k neighbours are duplicates.
+    """
+    parents = np.arange(len(snapshot))
+    for one, other in _edges(snapshot.store, snapshot.topk, threshold):
+        _join(parents, one, other)
+    for one, other in _equal_files(snapshot.catalogue):
+        _join(parents, one, other)
+    roots = np.array([_root(parents, row) for row in range(len(parents))], np.int64)
+    order = np.argsort(roots, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(roots[order])) + 1)
+    return sorted((g for g in groups if len(g) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def describe(snapshot: Snapshot, rows: NDArray[np.int64]) -> DuplicateGroup:
+    """Return what a person wants to know of one group of duplicates."""
+    records = sorted(
+        snapshot.catalogue.records(rows.tolist()),
+        key=lambda r: (-r.width * r.height, -r.size_bytes, r.path),
+    )
+    first = snapshot.store.vectors(np.array([records[0].row]))
+    scores = snapshot.store.scores(first, np.array([[r.row for r in records]]))[0]
+    return DuplicateGroup(_kind(records), records, scores.tolist())
+
+
+def _kind(records: list[ImageRecord]) -> str:
+    if len({record.sha256 for record in records}) == 1:
+        return "exact"
+    return "pixels" if len({record.pixel_digest for record in records}) == 1 else "near"
+
+
+def _edges(store: VectorStore, table: TopKTable, threshold: float) -> Iterator[tuple[int, int]]:
+    for start in range(0, len(table), _BLOCK):
+        scores = np.asarray(table.scores[start : start + _BLOCK])
+        lines, places = np.nonzero(scores >= threshold)
+        rows = np.asarray(table.rows[start : start + _BLOCK])[lines, places]
+        yield from zip((lines + start).tolist(), rows.tolist(), strict=True)
+        if table.k < len(table):
+            for line in np.flatnonzero(scores[:, -1] >= threshold):
+                yield from _edges_of(store, int(line) + start, threshold)
+
+
+def _edges_of(store: VectorStore, row: int, threshold: float) -> Iterator[tuple[int, int]]:
+    """Yield every edge of one row, by comparing it with all others."""
+    query = store.vectors(np.array([row]))
+    for start in range(0, len(store), _BLOCK):
+        others = np.arange(start, min(start + _BLOCK, len(store)))
+        for other in others[store.scores(query, others[None])[0] >= threshold].tolist():
+            yield row, other
+
+
+def _equal_files(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
+    first: dict[str, int] = {}
+    for record in catalogue:
+        yield first.setdefault(record.pixel_digest, record.row), record.row
+
+
+def _root(parents: NDArray[np.int64], row: int) -> int:
+    """Return the lowest row of a row's group so far, shortening the way to it."""
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = int(parents[row])
+    return row
+
+
+def _join(parents: NDArray[np.int64], one: int, other: int) -> None:
+    low, high = sorted((_root(parents, one), _root(parents, other)))
+    parents[high] = low

@@ -1,0 +1,227 @@
+"""TopKTable: every picture's nearest neighbours, computed once and mapped from disk."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from index.errors import CorruptSnapshot
+from index.search.store import VectorStore, best_first
+
+DEFAULT_K = 100
+ROWS_FILE = "topk_rows.npy"
+SCORES_FILE = "topk_scores.npy"
+QUIET = functools.partial(tqdm, disable=True)
+_BLOCK = 256  # queries at a time: 4 MB of queries, and (256, n) scores inside FAISS at the most
+
+
+@dataclass(frozen=True)
+class TopKTable:
+    """Neighbours of every row, the row itself first.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, k), int32
+        Neighbours, best first; equal scores lower row first, but the picture itself leads.
+    scores : ndarray of shape (n, k), float32
+        Their cosine similarity, [-1, 1], descending.
+    """
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @property
+    def k(self) -> int:
+        """Neighbours per row, the row itself counted."""
+        return int(self.rows.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def compute(
+        cls,
+        store: VectorStore,
+        k: int = DEFAULT_K,
+        progress: Callable[..., Any] = QUIET,
+    ) -> Self:
+        """Search every stored vector among all of them.
+
+        Parameters
+        ----------
+        store : VectorStore
+            n vectors; n >= 1.
+        k : int
+            Neighbours per row; fewer when the store holds fewer.
+        progress : callable
+            tqdm-compatible factory.
+
+        Notes
+        -----
+        O(n^2 * dim) time in blocks of 256 queries; memory for the (n, k) result and one block.
+        """
+        n = len(store)
+        k = min(k, n)
+        rows = np.empty((n, k), np.int32)
+        scores = np.empty((n, k), np.float32)
+        with progress(total=n, desc="neighbours", unit="image") as bar:
+            for start in range(0, n, _BLOCK):
+                block = np.arange(start, min(start + _BLOCK, n))
+                found = store.search(store.vectors(block), k)
+                scores[block], rows[block] = itself_first(*found, block)
+                bar.update(len(block))
+        return cls(rows, scores)
+
+    def updated(
+        self,
+        store: VectorStore,
+        old_rows: NDArray[np.int64],
+        k: int = DEFAULT_K,
+        progress: Callable[..., Any] = QUIET,
+    ) -> TopKTable:
+        """Return the table of a changed collection, searching no more than the change asks for.
+
+        Parameters
+        ----------
+        store : VectorStore
+            The n vectors of the changed collection.
+        old_rows : ndarray of shape (n,), int64
+            For each of its rows the row of this table that has the same vector, or -1 for a new
+            picture.
+        k : int
+            As in `compute`.
+        progress : callable
+            tqdm-compatible factory.
+
+        Returns
+        -------
+        TopKTable
+            Equal to `compute(store, k)`; a tie at rank k may fall either way.
+
+        Notes
+        -----
+        A row that lost a neighbour is searched anew, like a new one; the others are compared with
+        the new pictures only.
+        """
+        n = len(store)
+        if self.k != min(k, n):
+            return type(self).compute(store, k, progress)
+        rows, scores, is_whole = self._carried_over(old_rows)
+        with progress(total=n, desc="neighbours", unit="image") as bar:
+            for block in _blocks(np.flatnonzero(~is_whole)):
+                found = store.search(store.vectors(block), self.k)
+                scores[block], rows[block] = itself_first(*found, block)
+                bar.update(len(block))
+            new = np.flatnonzero(old_rows < 0)
+            for block in _blocks(np.flatnonzero(is_whole)):
+                scores[block], rows[block] = _with_rivals(
+                    store, scores[block], rows[block], block, new
+                )
+                bar.update(len(block))
+        return type(self)(rows, scores)
+
+    def _carried_over(
+        self, old_rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the lines of kept rows in new row numbers, and which of them lost nobody."""
+        kept = np.flatnonzero(old_rows >= 0)
+        new_of_old = np.full(len(self), -1, np.int32)
+        new_of_old[old_rows[kept]] = kept
+        rows = np.full((len(old_rows), self.k), -1, np.int32)
+        scores = np.zeros(rows.shape, np.float32)
+        rows[kept] = new_of_old[self.rows[old_rows[kept]]]
+        scores[kept] = self.scores[old_rows[kept]]
+        return rows, scores, np.all(rows >= 0, axis=1, keepdims=False)
+
+    def save(self, folder: Path) -> None:
+        """Write topk_rows.npy and topk_scores.npy into a folder that has neither."""
+        for name, array in ((ROWS_FILE, self.rows), (SCORES_FILE, self.scores)):
+            with (folder / name).open("xb") as file:
+                np.save(file, array)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Map both files read-only.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If one is missing, unreadable, or their shapes differ.
+        """
+        try:
+            rows = np.load(folder / ROWS_FILE, mmap_mode="r", allow_pickle=False)
+            scores = np.load(folder / SCORES_FILE, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise CorruptSnapshot(f"the top-k table cannot be read: {error}") from error
+        if rows.shape != scores.shape or rows.dtype != np.int32 or scores.dtype != np.float32:
+            raise CorruptSnapshot(
+                f"{ROWS_FILE} {rows.shape} {rows.dtype} does not go with "
+                f"{SCORES_FILE} {scores.shape} {scores.dtype}"
+            )
+        return cls(rows, scores)
+
+
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
+
+
+def _with_rivals(
+    store: VectorStore,
+    scores: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    own: NDArray[np.int64],
+    new: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Let new pictures take their places in some lines, (m, k), of which `own` are the rows."""
+    vectors, k = store.vectors(own), rows.shape[1]
+    scores, wide_rows = scores.copy(), rows.astype(np.int64)
+    for some_new in _blocks(new):
+        rough = vectors @ store.vectors(some_new).T  # (m, n_new)
+        # Generous by more than float32 sums differ; the exact score decides.
+        for line in np.flatnonzero((rough > scores[:, -1:] - 1e-5).any(axis=1)):
+            rivals = some_new[rough[line] > scores[line, -1] - 1e-5][None]
+            exact = store.scores(vectors[line : line + 1], rivals)
+            merged = best_first(
+                np.hstack([scores[line : line + 1], exact]),
+                np.hstack([wide_rows[line : line + 1], rivals]),
+            )
+            scores[line], wide_rows[line] = merged[0][0, :k], merged[1][0, :k]
+    return itself_first(*best_first(scores, wide_rows), own)
+
+
+def itself_first(
+    scores: NDArray[np.float32], rows: NDArray[np.int64], own: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Move each line's own row to the front, the others keeping their order.
+
+    Parameters
+    ----------
+    scores, rows : ndarrays of shape (n_queries, k)
+        As `VectorStore.search` returns them.
+    own : ndarray of shape (n_queries,), int64
+        The row that each query is itself.
+
+    Returns
+    -------
+    scores, rows : ndarrays of shape (n_queries, k)
+        Copies. Where more than k copies of one picture tie, its own row may be missing from the
+        input; it then takes the place of the last one. Its score is at least every other's.
+    """
+    scores, rows = scores.copy(), rows.copy()
+    for line, row in enumerate(own):
+        found = np.flatnonzero(rows[line] == row)
+        at = int(found[0]) if len(found) else rows.shape[1] - 1
+        rows[line, 1 : at + 1] = rows[line, :at]
+        scores[line, 1 : at + 1] = scores[line, :at]
+        rows[line, 0] = row
+        # A vector's length is 1 up to rounding, so another may have scored a last digit more.
+        scores[line, 0] = scores[line].max()
+    return scores, rows

@@ -1,0 +1,1 @@
+"""Which encoder a collection uses, and the vectors that it makes."""

@@ -1,0 +1,130 @@
+"""Which encoder a collection gets: its own, or a newly trained one."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from index.durable import sync_file, sync_folder
+from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
+from index.snapshot import DataFolder, Snapshot
+from indexer.collection.records import Collected
+from indexer.options import BuildOptions
+from indexer.stages import Stages
+from models.encoder import Encoder
+from models.errors import ModelMismatch, ModelsError
+
+ENCODER_FILES = (
+    "encoder.tflite",
+    "encoder.json",
+    "framings.tflite",
+    "decoder.tflite",
+    "decoder.json",
+    "autoencoder.keras",
+    "history.json",
+    "history.png",
+)
+
+
+def find_or_train_encoder(
+    data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
+) -> Path:
+    """Return the folder of the encoder: the collection's own, or a newly trained one."""
+    own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root, stages)
+    if own is not None:
+        stages.say("keeping the collection's encoder (train anew with --retrain)")
+        return own
+    return train_encoder(data, options, collected, stages)
+
+
+def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> Path | None:
+    try:
+        with data.open_current() as live:
+            known = live.image_root == root and live.file("encoder.tflite") is not None
+            return live.folder if known else None
+    except NoSnapshot:
+        return None
+    except (CorruptSnapshot, NewerSchema) as error:  # which is what a build is to mend
+        stages.say(f"the encoder of before is not taken over: {error}")
+        return None
+
+
+def train_encoder(
+    data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
+) -> Path:
+    """Train on the collected pictures, resuming where an interrupted run of the same stopped."""
+    # TensorFlow takes seconds to import, and only training needs it.
+    from models.export import export_autoencoder
+    from models.learning.loss_plot import plot_history
+    from models.training import TrainingSettings, train
+
+    settings = TrainingSettings(seed=options.seed, **asdict(options.training))
+    folder = data.root / "training" / _training_key(collected, options)
+    with stages.stage("train"):
+        trained = train(collected.source, settings, folder, progress=stages.progress)
+    with stages.stage("export"):
+        new = folder / "export"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        info = export_autoencoder(trained, settings, new)
+        plot_history(trained.history, new / "history.png")
+        encoders = data.root / "encoders"
+        return move_into_place(new, encoders / info.fingerprint)
+
+
+def _training_key(collected: Collected, options: BuildOptions) -> str:
+    """Name a training by what determines it but for its length: pictures, network and seed."""
+    how = f"{options.training.architecture} {options.training.objective} {options.seed}"
+    digest = hashlib.sha256(how.encode())
+    for pixels in collected.source.digests:
+        digest.update(bytes.fromhex(pixels))
+    return digest.hexdigest()[:16]
+
+
+def move_into_place(new: Path, final: Path) -> Path:
+    """Make a folder of encoder files durable under its final name, which is its fingerprint."""
+    for path in new.iterdir():
+        sync_file(path)
+    sync_folder(new)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():  # the same encoder: its name is its content's hash
+        shutil.rmtree(new)
+    else:
+        new.rename(final)
+    sync_folder(final.parent)
+    return final
+
+
+def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
+    """Yield a sentence if the snapshot's encoder is not the one that made its vectors."""
+    try:
+        encoder = Encoder.open(snapshot.folder / "encoder.tflite")
+    except (ModelsError, OSError) as error:
+        yield f"the encoder of snapshot {snapshot.id} cannot be used: {error}"
+        return
+    if encoder.fingerprint != snapshot.manifest.encoder or encoder.dim != snapshot.store.dim:
+        yield (
+            f"snapshot {snapshot.id} was made with encoder {snapshot.manifest.encoder}, "
+            f"but holds {encoder.fingerprint}"
+        )
+
+
+def check_encoder_of(snapshot: Snapshot) -> None:
+    """Refuse to carry over a snapshot whose encoder is not the one that made its vectors.
+
+    Raises
+    ------
+    ModelMismatch
+    """
+    for finding in encoder_findings(snapshot):
+        raise ModelMismatch(f"{finding}: go back with `snapshots rollback`, or build again")
+
+
+def copy_encoder(source: Path, folder: Path) -> None:
+    """Copy the files of an encoder from one folder to another."""
+    for name in ENCODER_FILES:
+        if (source / name).exists():
+            shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,385 @@
+"""Groups of a collection: the elbow, k-medoids, and sampling where the collection is large.
+
+Up to 20,000 pictures all are compared with all. Past that the matrix no longer fits, and groups
+come from samples, as in CLARA: L. Kaufman, P. J. Rousseeuw, "Clustering Large Data Sets", 1986,
+doi:10.1016/B978-0-444-87877-9.50039-X. Each sample is grouped, the rest assigned to the nearest
+medoids, and the medoids with the least loss over the whole collection win; every sample after the
+first holds the best medoids so far.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from index.artefacts.clusters import FIXED, Clusters
+from index.search.topk import QUIET
+from indexer.errors import IndexerError
+from indexer.groups.dissimilarity import (
+    Assignment,
+    Rows,
+    VectorRows,
+    Vectors,
+    as_vector_rows,
+    assign,
+    dissimilarities,
+)
+from indexer.groups.elbow import CLEAR_BEND, RULE, Elbow, check_range, find_elbow
+from indexer.groups.error_curves import Curve, kmeans_curve, kmedoids_curve, pyclustering_curve
+from indexer.groups.fasterpam import Diss, KMedoidsResult, check_n_clusters, fasterpam
+from indexer.groups.pyclustering_kmedoids import (
+    PyclusteringTooSlow,
+    check_core,
+    estimate_seconds,
+    pyclustering_kmedoids,
+)
+from indexer.groups.scores import agreement, medoid_silhouette
+
+FASTERPAM, PYCLUSTERING = "fasterpam", "pyclustering"
+ALGORITHMS = (FASTERPAM, PYCLUSTERING)
+KMEDOIDS, KMEANS = "kmedoids", "kmeans"
+ELBOWS = (KMEDOIDS, KMEANS, PYCLUSTERING)
+
+FULL_LIMIT = 20_000  # pictures; their matrix takes 1.6 GB
+SAMPLE_BYTES = 256 << 20  # the matrix of one sample, past that: 8,192 pictures
+N_SAMPLES = 5  # as Kaufman and Rousseeuw
+_SAMPLE_STARTS = 2
+
+
+class UnknownMethod(IndexerError, ValueError):
+    """There is no algorithm, or no elbow, of that name."""
+
+
+class TooLittleMemory(IndexerError, ValueError):
+    """The memory bound leaves too small a sample for so many groups."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How to group a collection.
+
+    Attributes
+    ----------
+    n_clusters : int or None
+        Number of groups; None to find it by the elbow.
+    min_clusters, max_clusters : int
+        Numbers of groups that the elbow looks at; `max_clusters` is cut to the number of pictures.
+    algorithm : str
+        For the groups: "fasterpam" or "pyclustering".
+    elbow : str
+        Which curve to read the number off: "kmedoids" (by FasterPAM), "kmeans" (Euclidean, as the
+        original did) or "pyclustering" (k-medoids by pyclustering: hours).
+    seed : int
+    matrix_bytes : int or None
+        Room for a dissimilarity matrix, 4 * n^2 bytes for n pictures; a larger collection is
+        sampled. None for 1.6 GB (20,000 pictures), and 256 MiB for samples of larger collections.
+    """
+
+    n_clusters: int | None = None
+    min_clusters: int = 2
+    max_clusters: int = 100
+    algorithm: str = FASTERPAM
+    elbow: str = KMEDOIDS
+    seed: int = 0
+    matrix_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_range(self.min_clusters, self.max_clusters)
+        if self.algorithm not in ALGORITHMS:
+            raise UnknownMethod(f"no algorithm {self.algorithm!r}: use one of {ALGORITHMS}")
+        if self.elbow not in ELBOWS:
+            raise UnknownMethod(f"no elbow {self.elbow!r}: use one of {ELBOWS}")
+
+    def sample_size(self, n: int) -> int:
+        """Return how many of n pictures to compare with each other at a time.
+
+        Raises
+        ------
+        TooLittleMemory
+            If `matrix_bytes` leaves fewer than 40 pictures and 2 for each group.
+        """
+        fits = math.isqrt((self.matrix_bytes or 4 * FULL_LIMIT**2) // 4)
+        if n <= fits:
+            return n
+        size = math.isqrt((self.matrix_bytes or SAMPLE_BYTES) // 4)
+        needed = 40 + 2 * (self.n_clusters or self.max_clusters)
+        if size < needed:
+            raise TooLittleMemory(
+                f"{self.matrix_bytes} bytes hold the matrix of {size} pictures, but "
+                f"{needed} are needed for so many groups: allow at least {4 * needed**2} bytes"
+            )
+        return size
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The number of groups, and how it was found."""
+
+    n_clusters: int
+    rule: str
+    curve: Curve = field(default_factory=Curve)
+    method: str | None = None
+    elbow: Elbow | None = None
+
+    @property
+    def medoids(self) -> Rows | None:
+        """Medoids that the sweep had with this number, if it had any."""
+        return self.curve.medoids.get(self.n_clusters)
+
+
+def cluster(
+    diss: Diss,
+    n_clusters: int,
+    algorithm: str = FASTERPAM,
+    seed: int = 0,
+    *,
+    medoids: Rows | None = None,
+    n_starts: int | None = None,
+) -> KMedoidsResult:
+    """Group pictures around medoids: the one contract of both algorithms.
+
+    Parameters
+    ----------
+    diss : ndarray of shape (n, n), float32
+        Symmetric, >= 0, zero on the diagonal. Not modified.
+    n_clusters : int
+        1 to n.
+    algorithm : str
+        "fasterpam" or "pyclustering".
+    seed : int
+        Of random starts.
+    medoids : ndarray of shape (n_clusters,), int64, optional
+        Where `fasterpam` starts first; pyclustering always starts from random medoids.
+    n_starts : int, optional
+        Starts of `fasterpam`, of which the best counts.
+
+    Raises
+    ------
+    InvalidNumberOfClusters, InvalidDissimilarities, PyclusteringTooSlow, UnknownMethod
+    """
+    if algorithm == PYCLUSTERING:
+        return pyclustering_kmedoids(diss, n_clusters, seed)
+    if algorithm != FASTERPAM:
+        raise UnknownMethod(f"no algorithm {algorithm!r}: use one of {ALGORITHMS}")
+    return fasterpam(diss, n_clusters, medoids=medoids, seed=seed, n_starts=n_starts)
+
+
+def group_images(
+    vectors: VectorRows | Vectors,
+    how: Grouping | None = None,
+    *,
+    classes: Sequence[str | None] | None = None,
+    progress: Callable[..., Any] = QUIET,
+    say: Callable[[str], None] = lambda line: None,
+) -> Clusters:
+    """Find the groups of a collection.
+
+    Parameters
+    ----------
+    vectors : VectorRows, or ndarray of shape (n, dim), float32
+        Unit rows, which may be mapped from disk; n >= 1.
+    how : Grouping, optional
+        The default is FasterPAM with its own elbow over 2 to 100 groups.
+    classes : sequence of str or None, of length n, optional
+        Known class of every picture, None where it is not known: then the groups are compared
+        with them.
+    progress : callable
+        tqdm-compatible factory.
+    say : callable
+        Takes a sentence for the user, before long work and where something is unusual.
+
+    Returns
+    -------
+    Clusters
+        The same for the same vectors, options, and machine.
+
+    Raises
+    ------
+    InvalidNumberOfClusters
+        If there are fewer pictures than groups, or than `min_clusters`.
+    BadVectors
+        If a vector is not finite or not of unit length.
+    TooLittleMemory, PyclusteringTooSlow, NoClasses
+
+    Notes
+    -----
+    A single picture is a group; pictures that all equal each other are one group as well, unless
+    a number is asked for.
+    """
+    start = time.monotonic()
+    how = how or Grouping()
+    rows = as_vector_rows(vectors)
+    _check(how, len(rows))
+    size = how.sample_size(len(rows))
+    find = _group_all if size == len(rows) else _group_by_samples
+    choice, medoids, found = find(rows, how, progress, say)
+    return Clusters.numbered(
+        found.labels,
+        medoids,
+        found.scores,
+        loss=found.loss,
+        algorithm=how.algorithm,
+        seed=how.seed,
+        seconds=time.monotonic() - start,
+        wce=tuple(choice.curve.wce.items()),
+        wce_method=choice.method,
+        rule=choice.rule,
+        elbow_clear=None if choice.elbow is None else choice.elbow.is_clear,
+        elbow_bend=None if choice.elbow is None else choice.elbow.bend,
+        n_sampled=None if size == len(rows) else size,
+        quality=_quality(found, classes),
+    )
+
+
+def _check(how: Grouping, n: int) -> None:
+    """Refuse what cannot be done before hours have gone into it."""
+    if how.n_clusters is not None:
+        check_n_clusters(how.n_clusters, n)
+    elif n > 1:
+        check_n_clusters(how.min_clusters, n)
+    if PYCLUSTERING in (how.algorithm, how.elbow):
+        if how.sample_size(n) < n:
+            raise PyclusteringTooSlow(
+                f"pyclustering would need days for {n} pictures: use fasterpam, which groups "
+                "samples of so large a collection"
+            )
+        check_core(n)
+
+
+def _group_all(
+    rows: VectorRows,
+    how: Grouping,
+    progress: Callable[..., Any],
+    say: Callable[[str], None],
+) -> tuple[_Choice, Rows, Assignment]:
+    """Compare all pictures with all."""
+    diss = dissimilarities(rows, progress=progress)
+    choice = _choose(rows, np.arange(len(rows)), diss, how, progress, say)
+    if how.algorithm == PYCLUSTERING:
+        _say_estimate(diss, range(choice.n_clusters, choice.n_clusters + 1), say)
+    medoids = cluster(
+        diss, choice.n_clusters, how.algorithm, how.seed, medoids=choice.medoids
+    ).medoids
+    return choice, medoids, assign(rows, medoids, progress)
+
+
+def _group_by_samples(
+    rows: VectorRows,
+    how: Grouping,
+    progress: Callable[..., Any],
+    say: Callable[[str], None],
+) -> tuple[_Choice, Rows, Assignment]:
+    """Compare the pictures of samples, and keep the medoids that suit the whole collection best."""
+    n, size = len(rows), how.sample_size(len(rows))
+    say(
+        f"{n} pictures are too many to compare all with all: {N_SAMPLES} samples of {size} are "
+        "grouped, and the rest assigned to the nearest medoids"
+    )
+    rng = np.random.default_rng(how.seed)
+    choice, medoids = _first_sample(rows, _draw(rng, n, size), how, progress, say)
+    best = assign(rows, medoids, progress)
+    for _ in range(N_SAMPLES - 1):
+        tried = _next_sample(rows, _draw(rng, n, size, medoids), medoids, how.seed, progress)
+        found = assign(rows, tried, progress)
+        if found.loss < best.loss:
+            medoids, best = tried, found
+    return choice, medoids, best
+
+
+# The matrix of a sample lives in one of these two functions, so that there is never a second one.
+
+
+def _first_sample(
+    rows: VectorRows,
+    sample: Rows,
+    how: Grouping,
+    progress: Callable[..., Any],
+    say: Callable[[str], None],
+) -> tuple[_Choice, Rows]:
+    diss = dissimilarities(rows, sample, progress)
+    choice = _choose(rows, sample, diss, how, progress, say)
+    found = fasterpam(diss, choice.n_clusters, medoids=choice.medoids, seed=how.seed)
+    return choice, sample[found.medoids]
+
+
+def _next_sample(
+    rows: VectorRows, sample: Rows, medoids: Rows, seed: int, progress: Callable[..., Any]
+) -> Rows:
+    diss = dissimilarities(rows, sample, progress)
+    start = np.searchsorted(sample, medoids)
+    return sample[fasterpam(diss, medoids=start, seed=seed, n_starts=_SAMPLE_STARTS).medoids]
+
+
+def _draw(rng: np.random.Generator, n: int, size: int, keep: Rows | None = None) -> Rows:
+    """Draw rows for a sample, some of them given; rising."""
+    drawn = rng.choice(n, size, replace=False)
+    if keep is None:
+        return np.sort(drawn)
+    others = drawn[~np.isin(drawn, keep)]
+    return np.sort(np.concatenate([keep, others[: size - len(keep)]]))
+
+
+def _choose(
+    rows: VectorRows,
+    compared: Rows,
+    diss: Diss,
+    how: Grouping,
+    progress: Callable[..., Any],
+    say: Callable[[str], None],
+) -> _Choice:
+    """Decide how many groups to make."""
+    if how.n_clusters is not None:
+        return _Choice(how.n_clusters, FIXED)
+    if not diss.any():
+        return _Choice(1, "a single picture" if len(diss) == 1 else "all pictures are equal")
+    numbers = range(how.min_clusters, min(how.max_clusters, len(diss)) + 1)
+    curve = _curve(rows, compared, diss, how, numbers, progress, say)
+    elbow = find_elbow(curve.wce)
+    if not elbow.is_clear:
+        say(
+            f"the curve has no clear elbow (it bends by {elbow.bend:.2f}; a smooth curve by 1, a "
+            f"clear elbow by {CLEAR_BEND} or more): {elbow.n_clusters} groups are a choice, not a "
+            "finding"
+        )
+    return _Choice(elbow.n_clusters, RULE, curve, how.elbow, elbow)
+
+
+def _curve(
+    rows: VectorRows,
+    compared: Rows,
+    diss: Diss,
+    how: Grouping,
+    numbers: range,
+    progress: Callable[..., Any],
+    say: Callable[[str], None],
+) -> Curve:
+    low, high = numbers[0], numbers[-1]
+    if how.elbow == KMEANS:
+        return kmeans_curve(rows, low, high, rows=compared, seed=how.seed, progress=progress)
+    if how.elbow == PYCLUSTERING:
+        _say_estimate(diss, numbers, say)
+        return pyclustering_curve(diss, low, high, how.seed, progress)
+    return kmedoids_curve(diss, low, high, how.seed, progress)
+
+
+def _say_estimate(diss: Diss, numbers: range, say: Callable[[str], None]) -> None:
+    seconds = estimate_seconds(diss, numbers)
+    groups = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
+    say(f"pyclustering will take about {duration(seconds)} for {groups} groups")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that reads best, such as "45 s", "12 min" or "2.3 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _quality(found: Assignment, classes: Sequence[str | None] | None) -> dict[str, float | None]:
+    quality = {"medoid_silhouette": medoid_silhouette(found)}
+    return quality if classes is None else quality | agreement(found.labels, classes)

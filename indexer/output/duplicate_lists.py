@@ -1,0 +1,68 @@
+"""Groups of duplicates as lines of text: for people, for programs, for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from index.search.duplicates import DuplicateGroup
+
+
+def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
+    """Yield a heading a group and a line a picture."""
+    for number, group in enumerate(groups, 1):
+        yield f"group {number}: {len(group.images)} pictures, {group.kind}"
+        for image, score in zip(group.images, group.scores, strict=True):
+            size = f"{image.width} x {image.height}"
+            yield f"  {score:.4f}  {size:>13}  {image.size_bytes:>11,} B  {printable(image.path)}"
+
+
+def as_json(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
+    """Yield one JSON object a group."""
+    for group in groups:
+        yield json.dumps(as_dict(group), ensure_ascii=False)
+
+
+def as_dict(group: DuplicateGroup) -> dict[str, Any]:
+    """Return a group as plain values."""
+    images = [
+        {
+            "id": image.id,
+            "path": image.path,
+            "width": image.width,
+            "height": image.height,
+            "size_bytes": image.size_bytes,
+            "score": score,
+        }
+        for image, score in zip(group.images, group.scores, strict=True)
+    ]
+    return {"kind": group.kind, "images": images}
+
+
+def as_csv(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
+    """Yield a heading and a line a picture, its group numbered from 1."""
+    yield "group,kind,id,path,width,height,size_bytes,score"
+    for number, group in enumerate(groups, 1):
+        for image in as_dict(group)["images"]:
+            yield _csv_line([number, group.kind, *image.values()])
+
+
+def _csv_line(values: list[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+def printable(path: str) -> str:
+    """Show a path on one line whatever its name holds."""
+    return path if path.isprintable() else repr(path)
+
+
+WRITERS: dict[str, Callable[[Iterable[DuplicateGroup]], Iterator[str]]] = {
+    "table": as_table,
+    "json": as_json,
+    "csv": as_csv,
+}

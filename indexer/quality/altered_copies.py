@@ -1,0 +1,336 @@
+"""How good an encoder is without labels: whether altered copies find their originals.
+
+A sample of pictures is read from the original files, altered in full size, and sent the ordinary
+way through preprocessing and encoder; the whole collection is searched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import ImageRecord
+from index.search.crops import exact_scores, search_framed
+from index.search.store import VectorStore
+from index.search.topk import QUIET, itself_first
+from indexer.dataset import COLLECTION_LIMITS, read_file
+from indexer.errors import EncodingsAlike, NothingToCheck
+from indexer.quality.alterations import ALTERATIONS, Alteration
+from models.errors import PictureError
+from models.learning.collapse import collapse_reason, effective_rank
+from models.preprocess import decode, shrink, to_pixels
+
+QUALITY_FILE = "quality.json"
+MIN_PICTURES = 20  # among fewer, to be found first means little
+DEFAULT_SAMPLE = 200
+BUILD_SAMPLE = 100
+BUILD_SECONDS = 20.0
+_TIE = 1e-6  # scores closer than this are equal
+_SPREAD_SAMPLE = 500  # a singular value decomposition of more takes seconds
+_COLLAPSE_SIDE_PX = 16
+_PERCENTILES = (5, 50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the vectors of a sample are spread.
+
+    Attributes
+    ----------
+    n_pictures : int
+    effective_rank : float
+        Of the vectors about their mean: how many directions they use, at most n_pictures - 1.
+    median_nearest_score : float
+        Median cosine of a picture with the most similar other picture of the collection.
+    background_scores : dict of str to float
+        Percentiles "p5", "p50", "p95", "p99" of the cosine of two different pictures.
+    """
+
+    n_pictures: int
+    effective_rank: float
+    median_nearest_score: float
+    background_scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How many altered copies found their original first.
+
+    Attributes
+    ----------
+    n_pictures : int
+        Pictures that were altered, each in every way.
+    n_unread : int
+        Pictures of the sample whose file is gone, has changed, or cannot be read.
+    n_found : dict of str to int
+        By the name of the alteration.
+    """
+
+    n_pictures: int
+    n_unread: int
+    n_found: dict[str, int]
+
+    @property
+    def recall_at_1(self) -> dict[str, float]:
+        """Share found, by the name of the alteration, in [0, 1]."""
+        return {name: found / self.n_pictures for name, found in self.n_found.items()}
+
+    @property
+    def hardest(self) -> Alteration:
+        """The alteration with the fewest found; of equals the first."""
+        return min(ALTERATIONS, key=lambda one: self.n_found[one.name])
+
+    def sentence(self) -> str:
+        """Say it to somebody who knows nothing of encoders."""
+        found, asked = sum(self.n_found.values()), self.n_pictures * len(self.n_found)
+        start = (
+            f"{self.n_pictures:,} pictures were cropped, mirrored, recompressed, shrunk, "
+            "brightened, turned and stamped: "
+        )
+        if found == asked:
+            return start + "every altered copy found its original first"
+        hardest = self.n_found[self.hardest.name]
+        return start + (
+            f"{_in_100(found, asked)} of these altered copies found their original first "
+            f"(hardest: {self.hardest.phrase}, {_in_100(hardest, self.n_pictures)})"
+        )
+
+
+def _in_100(found: int, asked: int) -> str:
+    return f"{found * 100 // asked} in 100"  # rounded down: nothing missed looks like perfect
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """What is known of a collection's quality without labels.
+
+    Attributes
+    ----------
+    seed : int
+        Of the sample and of the random crops.
+    n_images : int
+        Pictures in the collection.
+    recall : Recall
+    spread : Spread
+    """
+
+    seed: int
+    n_images: int
+    recall: Recall
+    spread: Spread
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what quality.json holds: figures to show, and behind them the details."""
+        recall = self.recall.recall_at_1
+        hardest = self.recall.hardest
+        return {
+            "summary": self.recall.sentence(),
+            "found_first": sum(recall.values()) / len(recall),
+            "hardest_alteration": hardest.phrase,
+            "hardest_found_first": recall[hardest.name],
+            "pictures_altered": self.recall.n_pictures,
+            "pictures_unread": self.recall.n_unread,
+            "effective_rank": self.spread.effective_rank,
+            "median_nearest_score": self.spread.median_nearest_score,
+            "recall_at_1": recall,
+            "spread": asdict(self.spread),
+            "n_images": self.n_images,
+            "seed": self.seed,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write `as_dict` as JSON."""
+        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+class EncodesQueries(Protocol):
+    """What is needed of `models.encoder.Encoder`."""
+
+    def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode (256, 256, 3) uint8 pixels, and framings of them, to (1 + m, dim) unit rows."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A collection to check: its vectors, the encoder that made them, and the files behind them.
+
+    Attributes
+    ----------
+    store : VectorStore
+    encoder : EncodesQueries
+    records : callable
+        Rows to their records, as `Catalogue.records`.
+    root : Path
+        Folder that the records' paths are relative to.
+    """
+
+    store: VectorStore
+    encoder: EncodesQueries
+    records: Callable[[Sequence[int]], list[ImageRecord]]
+    root: Path
+
+
+def self_check(
+    subject: Subject,
+    seed: int = 0,
+    n_pictures: int = DEFAULT_SAMPLE,
+    max_seconds: float | None = None,
+    progress: Callable[..., Any] = QUIET,
+) -> SelfCheck:
+    """Check a collection without labels.
+
+    Parameters
+    ----------
+    subject : Subject
+    seed : int
+    n_pictures : int
+        To alter, at most.
+    max_seconds : float, optional
+        No picture but the first is begun after this time, so fewer may be altered than were
+        asked for.
+    progress : callable
+        tqdm-compatible factory.
+
+    Raises
+    ------
+    NothingToCheck
+        If the collection has fewer than `MIN_PICTURES`, or none of the sample can be read.
+    """
+    n_images = len(subject.store)
+    if n_images < MIN_PICTURES:
+        raise NothingToCheck(
+            f"{n_images} pictures are too few to tell anything from altered copies: "
+            f"{MIN_PICTURES} are needed, or labels (--labels)"
+        )
+    rows = np.random.default_rng(seed).permutation(n_images)
+    recall = recall_of_copies(subject, rows[:n_pictures], seed, max_seconds, progress)
+    return SelfCheck(seed, n_images, recall, spread_of(subject.store, rows[:_SPREAD_SAMPLE]))
+
+
+def check_not_alike(vectors: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:
+    """Refuse an encoder that gives different pictures nearly the same vector.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dim), float32
+    pixels : ndarray of shape (n, 256, 256, 3), uint8
+        Of the same pictures.
+
+    Raises
+    ------
+    EncodingsAlike
+    """
+    small = shrink(pixels, _COLLAPSE_SIDE_PX).reshape(len(pixels), -1)
+    reason = collapse_reason(vectors, small)
+    if reason is not None:
+        raise EncodingsAlike(
+            f"the encoder does not tell the pictures apart: of {len(vectors)} encodings, {reason}; "
+            "train anew with --retrain, or check the scaling of an encoder of your own"
+        )
+
+
+def spread_of(store: VectorStore, rows: NDArray[np.int64]) -> Spread:
+    """Measure how the vectors of some rows, at least 2, are spread."""
+    vectors = store.vectors(rows)
+    scores, found = store.search(vectors, 2)
+    nearest, _ = itself_first(scores, found, rows)
+    background = (vectors @ vectors.T)[np.triu_indices(len(rows), k=1)]
+    wide = vectors.astype(np.float64)
+    return Spread(
+        n_pictures=len(rows),
+        effective_rank=effective_rank(wide - wide.mean(axis=0)),
+        median_nearest_score=float(np.median(nearest[:, 1])),
+        background_scores={f"p{p}": float(np.percentile(background, p)) for p in _PERCENTILES},
+    )
+
+
+def recall_of_copies(
+    subject: Subject,
+    rows: NDArray[np.int64],
+    seed: int = 0,
+    max_seconds: float | None = None,
+    progress: Callable[..., Any] = QUIET,
+) -> Recall:
+    """Alter the pictures of some rows in every way, and count the copies that find their original.
+
+    A copy finds its original if no picture scores higher by more than 1e-6: of two equal pictures
+    either will do.
+
+    Raises
+    ------
+    NothingToCheck
+        If not one file can be read.
+    """
+    found = np.zeros(len(ALTERATIONS), np.int64)
+    n_pictures = n_unread = 0
+    records = subject.records(rows.tolist())
+    with progress(total=len(rows), desc="altered copies", unit="image") as bar:
+        for is_first in _in_threads(subject, records, seed, max_seconds):
+            bar.update(1)
+            if is_first is None:
+                n_unread += 1
+                continue
+            n_pictures += 1
+            found += is_first
+    if n_pictures == 0:
+        raise NothingToCheck(
+            f"none of {len(rows)} pictures can be read under {subject.root} as they were indexed: "
+            "name the folder with --images if it has moved"
+        )
+    names = (one.name for one in ALTERATIONS)
+    return Recall(n_pictures, n_unread, dict(zip(names, found.tolist(), strict=True)))
+
+
+def _in_threads(
+    subject: Subject, records: Sequence[ImageRecord], seed: int, max_seconds: float | None
+) -> Iterator[NDArray[np.bool_] | None]:
+    """Yield `_check_picture` of each record, until the time is up; of one at least."""
+    end = None if max_seconds is None else time.monotonic() + max_seconds
+    n_threads = os.cpu_count() or 1
+    waiting: deque[Future[NDArray[np.bool_] | None]] = deque()
+    begun = False
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for record in records:
+                if end is not None and begun and time.monotonic() > end:
+                    break
+                begun = True
+                waiting.append(pool.submit(_check_picture, subject, record, seed))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[np.bool_] | None:
+    """Say of each alteration whether it leads back; None if the file is not what was indexed."""
+    try:
+        _, data = read_file(record.file_under(subject.root), COLLECTION_LIMITS)
+        if hashlib.sha256(data).hexdigest() != record.sha256:
+            return None
+        image = decode(data, COLLECTION_LIMITS)
+    except (OSError, PictureError):
+        return None
+    rng = np.random.default_rng([seed, record.row])
+    copies = [to_pixels(one.alter(image, rng)) for one in ALTERATIONS]
+    return np.array([_leads_back(subject, pixels, record.row) for pixels in copies])
+
+
+def _leads_back(subject: Subject, pixels: NDArray[np.uint8], row: int) -> bool:
+    vectors = subject.encoder.encode_query(pixels)
+    best, _ = search_framed(subject.store, vectors, 1)
+    own = exact_scores(subject.store, vectors, np.array([row]))
+    return bool(own[0] >= best[0] - _TIE)

@@ -1,0 +1,60 @@
+"""What a build checks of its encoder: pictures are told apart, altered copies find originals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from index.search.store import VectorStore
+from indexer.collection.records import Collected
+from indexer.dataset import PixelSource
+from indexer.errors import NothingToCheck
+from indexer.quality.altered_copies import (
+    BUILD_SAMPLE,
+    BUILD_SECONDS,
+    QUALITY_FILE,
+    SelfCheck,
+    Subject,
+    check_not_alike,
+    self_check,
+)
+from indexer.stages import Stages
+from models.encoder import Encoder
+
+_SAMPLE = 64
+
+
+def check_encoder(encoder: Encoder, source: PixelSource, seed: int) -> None:
+    """Refuse an encoder that does not tell a sample of the pictures apart: EncodingsAlike.
+
+    Done before all are encoded, so that nobody waits for vectors that are of no use.
+    """
+    rows = np.random.default_rng(seed).permutation(len(source))[:_SAMPLE]
+    pixels = source.read(rows)
+    check_not_alike(encoder.encode(pixels), pixels)
+
+
+def check_build(
+    store: VectorStore,
+    encoder: Encoder,
+    collected: Collected,
+    folder: Path,
+    seed: int,
+    stages: Stages,
+) -> SelfCheck | None:
+    """Check a sample for some 20 seconds and write quality.json.
+
+    Returns
+    -------
+    SelfCheck or None
+        None where the collection is too small to tell; then nothing is written.
+    """
+    records = collected.records
+    subject = Subject(store, encoder, lambda rows: [records[row] for row in rows], collected.root)
+    try:
+        check = self_check(subject, seed, BUILD_SAMPLE, BUILD_SECONDS, stages.progress)
+    except NothingToCheck:
+        return None
+    check.save(folder / QUALITY_FILE)
+    return check

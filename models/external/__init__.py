@@ -1,0 +1,1 @@
+"""Encoders that were not trained here: tflite files and keras.applications networks."""

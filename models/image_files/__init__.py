@@ -1,0 +1,1 @@
+"""What a picture file may ask of its decoder: limits that are checked before decoding."""

@@ -1,0 +1,1 @@
+"""How an encoder learns: batches, views, losses, optimizer, schedule, checkpoints."""

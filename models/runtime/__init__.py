@@ -1,0 +1,1 @@
+"""Running tflite files, and keeping the C libraries behind them quiet."""

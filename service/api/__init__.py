@@ -1,0 +1,1 @@
+"""The JSON API: routes, request and response schemas, and their OpenAPI description."""

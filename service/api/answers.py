@@ -1,0 +1,212 @@
+"""Answers of the JSON API, made of what a snapshot holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from flask import url_for
+from numpy.typing import NDArray
+
+from index.artefacts.clusters import Clusters, UnknownCluster
+from index.catalogue import ImageRecord
+from index.search.duplicates import DuplicateGroup, describe
+from index.snapshot import Snapshot
+from service import search
+from service.api.schemas import (
+    ClusterAnswer,
+    ClusteringAnswer,
+    CollectionAnswer,
+    DuplicateGroupAnswer,
+    ElbowPoint,
+    ImageAnswer,
+    MapPoint,
+    MemberAnswer,
+    SearchAnswer,
+    SearchResult,
+)
+from service.errors import NoGroups, NoMap
+from service.images.reconstructions import can_paint
+from service.process.request_log import note_mode
+from service.ranking import SCORE_DECIMALS
+
+MOST_MEMBERS = 100  # pictures that are told of each group of duplicates
+N_CLOSEST = 4  # members that are shown of each group in a list of groups, beside its medoid
+
+
+def clusters_of(snapshot: Snapshot) -> Clusters:
+    """Return the groups of a snapshot; NoGroups if it has none."""
+    if snapshot.clusters is None:
+        raise NoGroups("no groups have been made yet: run `bin/lookalike cluster` on the server")
+    return snapshot.clusters
+
+
+def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
+    """Return the rows of a group; NoGroups if there is none of this label."""
+    try:
+        return clusters.members(label)
+    except UnknownCluster as error:
+        raise NoGroups(str(error)) from error
+
+
+def collection_answer(snapshot: Snapshot) -> CollectionAnswer:
+    """Describe a snapshot; what it does not hold is None."""
+    return CollectionAnswer(
+        snapshot=snapshot.id,
+        created=snapshot.manifest.created,
+        n_images=len(snapshot),
+        dim=snapshot.store.dim,
+        top_k=snapshot.topk.k,
+        encoder=_read_json(snapshot, "encoder.json")
+        or {"fingerprint": snapshot.manifest.encoder, "dim": snapshot.store.dim},
+        clustering=_clustering_answer(snapshot.clusters),
+        quality=_read_json(snapshot, "quality.json"),
+    )
+
+
+def image_answer(snapshot: Snapshot, record: ImageRecord) -> ImageAnswer:
+    """Describe a picture of the collection."""
+    return ImageAnswer(
+        id=record.id,
+        path=record.path,
+        cluster=search.cluster_of(snapshot, record.row),
+        width=record.width,
+        height=record.height,
+        format=record.format,
+        size_bytes=record.size_bytes,
+        thumbnail_url=thumbnail_url(snapshot, record.id),
+        file_url=url_for("api.get_file", image_id=record.id),
+        reconstruction_url=reconstruction_url(snapshot, record.id),
+        metadata=record.metadata,
+    )
+
+
+def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
+    """Return where a thumbnail is, or None if the snapshot has no thumbnails."""
+    if snapshot.thumbnails is None:
+        return None
+    return url_for("api.get_thumbnail", image_id=image_id)
+
+
+def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
+    """Return where the decoder's painting is, or None if the snapshot has no decoder."""
+    if not can_paint(snapshot):
+        return None
+    return url_for("api.get_reconstruction", image_id=image_id)
+
+
+def search_answer(snapshot: Snapshot, answer: search.Answer) -> SearchAnswer:
+    """Write down the answer to a search."""
+    note_mode(answer.query.mode)
+    return SearchAnswer(
+        snapshot=answer.snapshot,
+        mode=answer.query.mode,
+        total=answer.total,
+        time_ms=answer.time_ms,
+        results=[_search_result(snapshot, hit) for hit in answer.hits],
+    )
+
+
+def _search_result(snapshot: Snapshot, hit: search.Hit) -> SearchResult:
+    image = hit.image
+    vector = {} if hit.vector is None else {"vector": hit.vector.tolist()}
+    return SearchResult(
+        id=image.id,
+        score=hit.score,
+        path=image.path,
+        cluster=hit.cluster,
+        width=image.width,
+        height=image.height,
+        thumbnail_url=thumbnail_url(snapshot, image.id),
+        metadata=image.metadata,
+        **vector,
+    )
+
+
+def cluster_answers(
+    snapshot: Snapshot, clusters: Clusters, labels: Iterable[int]
+) -> list[ClusterAnswer]:
+    """Describe some groups, each with its medoid and the few pictures closest to that."""
+    return [_cluster_answer(snapshot, clusters, label) for label in labels]
+
+
+def _cluster_answer(snapshot: Snapshot, clusters: Clusters, label: int) -> ClusterAnswer:
+    rows = clusters.members(label)
+    shown = snapshot.catalogue.records(rows[: 1 + N_CLOSEST].tolist())
+    medoid, *closest = [image_answer(snapshot, record) for record in shown]
+    return ClusterAnswer(label=label, size=len(rows), medoid=medoid, closest=closest)
+
+
+def member_answers(
+    snapshot: Snapshot, clusters: Clusters, rows: NDArray[np.int64]
+) -> list[MemberAnswer]:
+    """Describe some pictures and how close each is to the medoid of its group."""
+    scores = clusters.scores[rows].astype(np.float64).round(SCORE_DECIMALS).tolist()
+    records = snapshot.catalogue.records(rows.tolist())
+    return [
+        MemberAnswer(score=score, image=image_answer(snapshot, record))
+        for score, record in zip(scores, records, strict=True)
+    ]
+
+
+def points_of(snapshot: Snapshot) -> NDArray[np.float32]:
+    """Return where each row lies on the map, (n, 2) from 0 to 1; NoMap if there is none."""
+    if snapshot.projection is None:
+        raise NoMap("no map has been made yet: run `bin/lookalike build` on the server")
+    return snapshot.projection.points
+
+
+def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPoint]:
+    """Say where some pictures lie on the map; NoMap if there is none."""
+    places = points_of(snapshot)[[record.row for record in records]].astype(np.float64).round(5)
+    return [
+        MapPoint(
+            id=record.id,
+            path=record.path,
+            x=x,
+            y=y,
+            cluster=search.cluster_of(snapshot, record.row),
+            thumbnail_url=thumbnail_url(snapshot, record.id),
+        )
+        for record, (x, y) in zip(records, places.tolist(), strict=True)
+    ]
+
+
+def duplicate_group_answers(
+    snapshot: Snapshot, groups: Iterable[NDArray[np.int64]], most: int
+) -> list[DuplicateGroupAnswer]:
+    """Describe some groups of duplicates, each with at most so many of its pictures."""
+    return [_duplicate_group_answer(snapshot, describe(snapshot, rows), most) for rows in groups]
+
+
+def _duplicate_group_answer(
+    snapshot: Snapshot, group: DuplicateGroup, most: int
+) -> DuplicateGroupAnswer:
+    members = [
+        MemberAnswer(score=round(score, SCORE_DECIMALS), image=image_answer(snapshot, image))
+        for score, image in zip(group.scores[:most], group.images[:most], strict=True)
+    ]
+    return DuplicateGroupAnswer(kind=group.kind, size=len(group.images), members=members)
+
+
+def _clustering_answer(clusters: Clusters | None) -> ClusteringAnswer | None:
+    if clusters is None:
+        return None
+    return ClusteringAnswer(
+        n_clusters=len(clusters),
+        algorithm=clusters.algorithm,
+        rule=clusters.rule,
+        elbow_clear=clusters.elbow_clear,
+        elbow_bend=clusters.elbow_bend,
+        loss=clusters.loss,
+        quality=dict(clusters.quality),
+        wce_method=clusters.wce_method,
+        elbow=[ElbowPoint(n_clusters=n, wce=wce) for n, wce in clusters.wce],
+    )
+
+
+def _read_json(snapshot: Snapshot, name: str) -> dict[str, Any] | None:
+    path = snapshot.file(name)
+    return None if path is None else json.loads(path.read_text(encoding="utf-8"))

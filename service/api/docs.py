@@ -1,0 +1,55 @@
+"""The API described for programs (/openapi.json) and tried in the browser (/docs).
+
+Swagger UI's files come from the package flask-swagger-ui; its own page has an inline script, so
+the page is ours. docs/decisions/0033-openapi.md says more.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, make_response, render_template
+from flask import send_from_directory as send
+
+from service.api.openapi import document
+from service.context import parts
+from service.guard.content_policy import POLICY_OF_DOCS
+
+bp = Blueprint("docs", __name__)
+
+_FILES = ("swagger-ui.css", "swagger-ui-bundle.js")
+_A_DAY = 86_400  # seconds
+
+
+@bp.get("/openapi.json")
+def openapi() -> Response:
+    """Send the OpenAPI document."""
+    # Not sorted by key: the order of the routes is that in which one reads them.
+    return Response(json.dumps(document(parts().bounds)), mimetype="application/json")
+
+
+@bp.get("/docs")
+def docs() -> Response:
+    """Show the page on which the API can be read and tried."""
+    response = make_response(render_template("docs.html"))
+    # The only page whose script asks this server for something.
+    response.headers["Content-Security-Policy"] = POLICY_OF_DOCS
+    return response
+
+
+@bp.get("/docs/<name>")
+def docs_file(name: str) -> Response:
+    """Send one of Swagger UI's files."""
+    if name not in _FILES:
+        abort(404)
+    return send(_swagger_folder(), name, max_age=_A_DAY)
+
+
+def _swagger_folder() -> Path:
+    """Return where the files are, without importing the package that carries them."""
+    found = find_spec("flask_swagger_ui")
+    if found is None or found.origin is None:
+        abort(404)
+    return Path(found.origin).parent / "dist"

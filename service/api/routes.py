@@ -1,0 +1,288 @@
+"""The JSON API: each view reads a request, calls one use case, and writes the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from flask import Blueprint, Response, request, send_file
+from pydantic import BaseModel
+
+from service import search
+from service.api.answers import (
+    MOST_MEMBERS,
+    cluster_answers,
+    clusters_of,
+    collection_answer,
+    duplicate_group_answers,
+    image_answer,
+    map_points,
+    member_answers,
+    members_of,
+    search_answer,
+)
+from service.api.queries import query_of_file, query_of_indexed
+from service.api.schemas import (
+    AnyRequest,
+    BatchAnswer,
+    BatchBody,
+    BatchEntry,
+    ClustersAnswer,
+    DuplicatesAnswer,
+    DuplicatesPage,
+    EncodeAnswer,
+    EncodeBody,
+    ErrorAnswer,
+    FilteredPage,
+    ImagesAnswer,
+    MapAnswer,
+    MembersAnswer,
+    Options,
+    OptionsOfPicture,
+    Page,
+    Request,
+    SearchAnswer,
+    SearchBody,
+    decode_base64,
+    from_fields,
+    from_json,
+)
+from service.context import parts
+from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
+from service.guard.rate_limit import charge_more
+from service.guard.uploads import uploaded_file, whole_body
+from service.images import originals, reconstructions
+from service.process.request_log import note_mode
+from service.snapshots import Live
+
+bp = Blueprint("api", __name__, url_prefix="/api/v1")
+
+FOREVER = "max-age=31536000, immutable"
+
+
+@bp.post("/search")
+def post_search() -> Response:
+    """Answer an uploaded picture, or a JSON body with an id, a base64 picture or a vector."""
+    if request.mimetype == "multipart/form-data":
+        data = uploaded_file(request, "image")
+        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), parts().bounds)
+        with parts().holder.use() as live:
+            query = query_of_file(live, data, options.part)
+            return _json(search_answer(live.snapshot, search.search(live, query, options)))
+    body = _json_body(SearchBody, or_form=True)
+    with parts().holder.use() as live:
+        return _json(_answer(live, body))
+
+
+@bp.post("/search/batch")
+def post_batch() -> Response:
+    """Answer several JSON searches from one snapshot, each with its own status."""
+    body = _json_body(BatchBody)
+    charge_more(len(body.searches) - 1)
+    with parts().holder.use() as live:
+        entries = [_batch_entry(live, one) for one in body.searches]
+        note_mode("batch")
+        return _json(BatchAnswer(snapshot=live.id, answers=entries))
+
+
+@bp.post("/encode")
+def post_encode() -> Response:
+    """Give the vector of an uploaded picture."""
+    if request.mimetype == "multipart/form-data":
+        data = uploaded_file(request, "image")
+        from_fields(Request, request.form.to_dict(flat=False))  # takes no other field
+    else:
+        data = decode_base64(_json_body(EncodeBody, or_form=True).image)
+    with parts().holder.use() as live:
+        query = search.query_of_bytes(live, data, parts().decoding)
+        mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
+        note_mode(mode)
+        return _json(
+            EncodeAnswer(
+                snapshot=live.id,
+                mode=mode,
+                encoder=live.encoder.fingerprint,
+                vector=query.vector.tolist(),
+            )
+        )
+
+
+@bp.get("/images")
+def get_images() -> Response:
+    """List the collection in the order of its rows."""
+    page = _arguments(FilteredPage)
+    with parts().holder.use() as live:
+        total, records = search.pictures(live, page)
+        images = [image_answer(live.snapshot, record) for record in records]
+        return _json(ImagesAnswer(snapshot=live.id, total=total, images=images))
+
+
+@bp.get("/images/<image_id>")
+def get_image(image_id: str) -> Response:
+    """Describe one picture."""
+    with parts().holder.use() as live:
+        return _json(image_answer(live.snapshot, live.snapshot.catalogue.by_id(image_id)))
+
+
+@bp.get("/images/<image_id>/similar")
+def get_similar(image_id: str) -> Response:
+    """Answer a picture of the collection."""
+    options = _arguments(Options)
+    with parts().holder.use() as live:
+        query = search.query_of_id(live, image_id)
+        return _json(search_answer(live.snapshot, search.search(live, query, options)))
+
+
+@bp.get("/images/<image_id>/file")
+def get_file(image_id: str) -> Response:
+    """Send the original picture."""
+    with parts().holder.use() as live:
+        record = live.snapshot.catalogue.by_id(image_id)
+        path = originals.find(record, parts().image_root(live))
+        response = send_file(
+            path,
+            originals.media_type(record),
+            download_name=originals.name(record),
+            etag=originals.etag(path),
+        )
+    response.headers["Cache-Control"] = "no-cache"  # the file may change; its ETag tells
+    return response
+
+
+@bp.get("/images/<image_id>/thumbnail")
+def get_thumbnail(image_id: str) -> Response:
+    """Send a small JPEG of a picture."""
+    with parts().holder.use() as live:
+        live.snapshot.catalogue.by_id(image_id)
+        thumbnails = live.snapshot.thumbnails
+        jpeg = None if thumbnails is None else thumbnails.jpeg(image_id)
+    if jpeg is None:
+        raise NoThumbnail(f"there is no thumbnail of picture {image_id}: build with thumbnails")
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.set_etag(hashlib.sha256(jpeg).hexdigest()[:16])
+    response.headers["Cache-Control"] = FOREVER  # an id stands for one content
+    response.make_conditional(request)
+    return response
+
+
+@bp.get("/images/<image_id>/reconstruction")
+def get_reconstruction(image_id: str) -> Response:
+    """Send what the decoder paints from a picture's vector, a small JPEG."""
+    with parts().holder.use() as live:
+        record = live.snapshot.catalogue.by_id(image_id)
+        etag = reconstructions.etag(live.decoder, record)
+        is_known = request.if_none_match.contains(etag)  # then it need not be painted
+        jpeg = b"" if is_known else reconstructions.paint(live.snapshot, live.decoder, record)
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "no-cache"  # another decoder paints another picture
+    response.make_conditional(request)
+    return response
+
+
+@bp.get("/clusters")
+def get_clusters() -> Response:
+    """List the groups, largest first."""
+    page = _arguments(Page)
+    with parts().holder.use() as live:
+        clusters = clusters_of(live.snapshot)
+        labels = range(len(clusters))[page.offset : page.offset + page.limit]
+        answer = ClustersAnswer(
+            snapshot=live.id,
+            total=len(clusters),
+            algorithm=clusters.algorithm,
+            rule=clusters.rule,
+            clusters=cluster_answers(live.snapshot, clusters, labels),
+        )
+        return _json(answer)
+
+
+@bp.get("/clusters/<int:label>")
+def get_cluster(label: int) -> Response:
+    """List the pictures of one group, closest to its medoid first."""
+    page = _arguments(Page)
+    with parts().holder.use() as live:
+        clusters = clusters_of(live.snapshot)
+        rows = members_of(clusters, label)
+        wanted = rows[page.offset : page.offset + page.limit]
+        members = member_answers(live.snapshot, clusters, wanted)
+        answer = MembersAnswer(snapshot=live.id, label=label, total=len(rows), members=members)
+        return _json(answer)
+
+
+@bp.get("/duplicates")
+def get_duplicates() -> Response:
+    """List the groups of pictures that look the same."""
+    page = _arguments(DuplicatesPage)
+    with parts().holder.use() as live:
+        groups = live.duplicates.groups(page.threshold)
+        shown = groups[page.offset : page.offset + page.limit]
+        answer = DuplicatesAnswer(
+            snapshot=live.id,
+            threshold=page.threshold,
+            total=len(groups),
+            groups=duplicate_group_answers(live.snapshot, shown, MOST_MEMBERS),
+        )
+        return _json(answer)
+
+
+@bp.get("/map")
+def get_map() -> Response:
+    """Say where the pictures lie on the map, in the order of their rows."""
+    page = _arguments(FilteredPage)
+    with parts().holder.use() as live:
+        total, records = search.pictures(live, page)
+        points = map_points(live.snapshot, records)
+        return _json(MapAnswer(snapshot=live.id, total=total, points=points))
+
+
+@bp.get("/collection")
+def get_collection() -> Response:
+    """Describe the collection, its encoder and its quality."""
+    with parts().holder.use() as live:
+        return _json(collection_answer(live.snapshot))
+
+
+def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
+    """Read the body, which has to be JSON, or could have been a form that it is not."""
+    if request.mimetype != "application/json":
+        form = "multipart/form-data with a picture in `image`, or " if or_form else ""
+        kind = request.mimetype or "a body without Content-Type"
+        raise UnsupportedBody(f"send {form}application/json; not {kind}")
+    return from_json(model, whole_body(request), parts().bounds)
+
+
+def _answer(live: Live, body: SearchBody) -> SearchAnswer:
+    query = _query_of(live, body)
+    return search_answer(live.snapshot, search.search(live, query, body.options))
+
+
+def _batch_entry(live: Live, one: Any) -> BatchEntry:
+    """Answer one search of several; what is wrong with it harms no other."""
+    try:
+        body = from_json(SearchBody, json.dumps(one).encode(), parts().bounds)
+        return BatchEntry(status=200, answer=_answer(live, body))
+    except CLIENT_ERRORS as error:
+        failure = to_failure(error)
+        return BatchEntry(status=failure.status, error=ErrorAnswer(**failure.error))
+
+
+def _query_of(live: Live, body: SearchBody) -> search.Query:
+    if body.id is not None:
+        return query_of_indexed(live, body.id, body.part)
+    if body.positive is not None:
+        return search.query_of_examples(live, body.positive, body.negative)
+    if body.vector is not None:
+        return search.query_of_vector(live, body.vector)
+    assert body.image is not None  # exactly one of the four, or the body would not be valid
+    return query_of_file(live, decode_base64(body.image), body.part)
+
+
+def _arguments(model: type[AnyRequest]) -> AnyRequest:
+    return from_fields(model, request.args.to_dict(flat=False), parts().bounds)
+
+
+def _json(answer: BaseModel) -> Response:
+    # Only `vector` is ever left unset: it is there when it was asked for.
+    return Response(answer.model_dump_json(exclude_unset=True), mimetype="application/json")

@@ -1,0 +1,1 @@
+"""Picture files: originals, uploads being decoded, regions, reconstructions."""

@@ -1,0 +1,1 @@
+"""The pages: views, drawings, templates and static files."""

@@ -1,0 +1,100 @@
+"""A small real collection, published as the indexer would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from index.artefacts.clusters import Clusters
+from index.artefacts.thumbnails import write_thumbnails
+from index.catalogue import ImageRecord, image_ids, readable_path, write_catalogue
+from index.manifest import Manifest
+from index.search.faiss_store import FaissStore
+from index.search.topk import TopKTable
+from index.snapshot import DataFolder
+from models.preprocess import decode, pixel_digest, read_picture, thumbnail
+from tests.helpers.fakes import FakeEncoder
+
+
+def publish_pictures(
+    data: DataFolder,
+    root: Path,
+    encoder=None,
+    top_k=100,
+    n_clusters=0,
+    thumbnails=True,
+    metadata=None,
+    files=None,
+    elbow_clear=True,
+) -> str:
+    """Publish the pictures of a folder, in the order of their names, and return the id.
+
+    `metadata` is a dict by path; `files` are more files of the snapshot, name to content.
+    """
+    encoder = encoder or FakeEncoder()
+    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    contents = [path.read_bytes() for path in paths]
+    pictures = [read_picture(content) for content in contents]
+    vectors = encoder.encode(np.stack([picture.pixels for picture in pictures]))
+    sha256s = [hashlib.sha256(content).hexdigest() for content in contents]
+    ids = image_ids(sha256s)
+    records = [
+        ImageRecord(
+            row, ids[row], readable_path(path.relative_to(root))[0], sha256s[row],
+            pixel_digest(pictures[row].pixels), len(contents[row]), path.stat().st_mtime_ns,
+            pictures[row].width, pictures[row].height, pictures[row].format,
+            (metadata or {}).get(path.name, {}), readable_path(path.relative_to(root))[1],
+        )
+        for row, path in enumerate(paths)
+    ]  # fmt: skip
+    store = FaissStore.from_vectors(vectors)
+    with data.locked(), data.draft() as draft:
+        store.save(draft.folder / "vectors.faiss")
+        TopKTable.compute(store, top_k).save(draft.folder)
+        write_catalogue(draft.folder / "catalogue.sqlite", records)
+        if thumbnails:
+            small = ((id_, thumbnail(decode(c))) for id_, c in zip(ids, contents, strict=True))
+            write_thumbnails(draft.folder / "thumbnails.sqlite", small)
+        if n_clusters:
+            clusters_of(vectors, n_clusters, elbow_clear).save(draft.folder / "clusters.json")
+        for name, content in (files or {}).items():
+            (draft.folder / name).write_bytes(content)
+        return draft.publish(
+            Manifest(
+                created=datetime.now(UTC).isoformat(),
+                n_images=len(vectors),
+                dim=vectors.shape[1],
+                top_k=min(top_k, len(vectors)),
+                image_root=str(root),
+                encoder=encoder.fingerprint,
+            )
+        )
+
+
+def clusters_of(vectors, n_clusters, elbow_clear) -> Clusters:
+    """Group each vector with the closest of the first few, which are the medoids."""
+    scores = vectors @ vectors[:n_clusters].T
+    labels = scores.argmax(axis=1).astype(np.int32)
+    labels[:n_clusters] = np.arange(n_clusters)
+    own = np.take_along_axis(scores, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return Clusters.numbered(
+        labels,
+        np.arange(n_clusters),
+        np.clip(own, -1, 1).astype(np.float32),
+        loss=float((1 - own).sum()),
+        algorithm="fasterpam",
+        seed=0,
+        seconds=0.1,
+        wce=((2, 3.0), (3, 1.5), (4, 1.0)),
+        wce_method="kmedoids",
+        rule="elbow",
+        elbow_clear=elbow_clear,
+        elbow_bend=1.5 if elbow_clear else 1.0,
+    )
+
+
+QUALITY = {"quality.json": json.dumps({"n_labelled": 4, "precision_at_10": 0.25}).encode()}

@@ -1,0 +1,29 @@
+"""docs/own-encoder.md says what the code does."""
+
+import json
+import re
+
+import pytest
+
+from models.external.tflite_encoder import FIELDS, RANGES
+from tests.helpers import paths
+
+PAGE = (paths.ROOT / "docs" / "own-encoder.md").read_text(encoding="utf-8")
+
+
+def test_every_range_and_field_is_explained():
+    """Each stands in the page in code."""
+    for name in (*RANGES, *FIELDS):
+        assert f"`{name}`" in PAGE
+
+
+def test_the_json_for_networks_of_pytorch_is_right():
+    """It turns a pixel into (pixel / 255 - mean) / deviation, with ImageNet's three of each."""
+    found = json.loads(re.search(r"```json\n(.*?)\n```", PAGE, re.DOTALL)[1])
+
+    assert set(found) == set(FIELDS)
+    moments = zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
+    for (mean, deviation), scale, offset in zip(
+        moments, found["input_scale"], found["input_offset"], strict=True
+    ):
+        assert 100 * scale + offset == pytest.approx((100 / 255 - mean) / deviation, abs=1e-4)

@@ -1,0 +1,68 @@
+"""The map: principal components, and pictures that are alike lie close."""
+
+import numpy as np
+import pytest
+
+from index.search.faiss_store import FaissStore
+from indexer.map.layout import draw_map, principal_components
+
+
+def unit_rows(n, dim, seed=0):
+    """Return random unit rows, each direction with a tenth less variance than the one before."""
+    rows = np.random.default_rng(seed).standard_normal((n, dim)) * 0.9 ** (np.arange(dim) / 2)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(300, 64), (2500, 40)])
+def test_components_are_those_of_a_full_decomposition(n, dim):
+    """Found block by block, they are NumPy's, up to sign and what four passes leave."""
+    vectors = unit_rows(n, dim)
+    found = principal_components(FaissStore.from_vectors(vectors), 3)
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    wanted = left[:, :3] * sizes[:3]
+    cosines = np.abs((found * wanted).sum(axis=0))
+    np.testing.assert_allclose(cosines / sizes[:3] ** 2, 1, atol=5e-3)
+    assert (found.max(axis=0) >= -found.min(axis=0)).all()
+
+
+def test_missing_directions_are_zero():
+    """Two pictures have one direction between them; one has none."""
+    two = principal_components(FaissStore.from_vectors(np.eye(2, 4, dtype=np.float32)), 2)
+    np.testing.assert_allclose(np.abs(two[:, 0]), [np.sqrt(0.5)] * 2, atol=1e-6)
+    np.testing.assert_allclose(two[:, 1], 0, atol=1e-6)
+    one = principal_components(FaissStore.from_vectors(np.eye(1, 4, dtype=np.float32)), 2)
+    np.testing.assert_allclose(one, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 90])
+def test_a_map_fills_the_square_and_comes_out_the_same_again(n):
+    """Whatever the number of pictures; drawn twice it is bit for bit the same."""
+    store = FaissStore.from_vectors(unit_rows(n, 16))
+    points = draw_map(store).points
+    assert (points.shape, points.dtype) == ((n, 2), np.float32)
+    assert ((points >= 0) & (points <= 1)).all()
+    extents = np.ptp(points, axis=0)
+    assert extents.max() == pytest.approx(1.0 if n > 1 else 0.0, abs=1e-6)
+    np.testing.assert_array_equal(points, draw_map(store).points)
+
+
+def test_equal_pictures_are_no_hindrance():
+    """All vectors may be one; the map is a point, or close to it, and finite."""
+    vectors = np.tile(np.eye(1, 8, dtype=np.float32), (30, 1))
+    assert np.isfinite(draw_map(FaissStore.from_vectors(vectors)).points).all()
+
+
+def test_pictures_that_are_alike_lie_close():
+    """Three kinds of pictures are three heaps: each one's nearest on the map is of its kind."""
+    kinds = np.repeat(np.arange(3), 40)
+    centres = unit_rows(3, 32, seed=5)
+    noise = np.random.default_rng(1).standard_normal((120, 32)) * 0.05
+    rows = centres[kinds] + noise
+    store = FaissStore.from_vectors(
+        (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    )
+    points = draw_map(store).points
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert (kinds[distances.argmin(axis=1)] == kinds).all()

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import TrainingError
+from models.learning import checkpoint
+from models.learning.checkpoint import TrainingState, load_state, save_state
+
+
+def state(step: int = 3) -> TrainingState:
+    """Return a state with something in every field."""
+    return TrainingState(
+        identity={"seed": 1},
+        weights=[np.ones((2, 3), np.float32), np.zeros(4, np.float32)],
+        optimizer=[np.array(step, np.int64)],
+        best_weights=[np.full((2, 3), 2, np.float32), np.zeros(4, np.float32)],
+        step=step,
+        n_steps=10,
+        best_loss=0.5,
+        history=[{"epoch": 1, "loss": 0.25}],
+    )
+
+
+def test_load_state_gives_what_was_saved(tmp_path: Path) -> None:
+    """Arrays keep values, shapes and types; the rest is equal."""
+    save_state(state(), tmp_path / "new folder")
+    found = load_state(tmp_path / "new folder")
+    for name in ("weights", "optimizer", "best_weights"):
+        for got, expected in zip(getattr(found, name), getattr(state(), name), strict=True):
+            assert got.dtype == expected.dtype
+            np.testing.assert_array_equal(got, expected)
+    assert (found.identity, found.step, found.n_steps) == ({"seed": 1}, 3, 10)
+    assert (found.best_loss, found.history) == (0.5, [{"epoch": 1, "loss": 0.25}])
+
+
+def test_load_state_keeps_infinity(tmp_path: Path) -> None:
+    """Before the first validation the best loss is infinite."""
+    save_state(TrainingState({}), tmp_path)
+    assert load_state(tmp_path).best_loss == float("inf")
+
+
+def test_load_state_gives_none_when_there_is_nothing(tmp_path: Path) -> None:
+    """No checkpoint is no error."""
+    assert load_state(tmp_path) is None
+    assert load_state(tmp_path / "missing") is None
+
+
+def test_save_state_leaves_the_old_one_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash before the rename leaves the old checkpoint whole."""
+
+    def crash(handle: int) -> None:
+        raise OSError("no space left")
+
+    save_state(state(3), tmp_path)
+    monkeypatch.setattr(checkpoint.os, "fsync", crash)
+    with pytest.raises(OSError, match="no space"):
+        save_state(state(4), tmp_path)
+    assert load_state(tmp_path).step == 3
+
+
+def test_save_state_leaves_one_file(tmp_path: Path) -> None:
+    """Nothing is left over."""
+    save_state(state(3), tmp_path)
+    save_state(state(4), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+    assert load_state(tmp_path).step == 4
+
+
+@pytest.mark.parametrize("keep", [0, 10, 600, -1])
+def test_load_state_says_which_file_is_broken(tmp_path: Path, keep: int) -> None:
+    """A file that is cut off is named, with the cure."""
+    save_state(state(), tmp_path)
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(TrainingError, match=r"checkpoint\.npz cannot be read .*delete it"):
+        load_state(tmp_path)
+
+
+def test_load_state_refuses_another_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of a later program is not guessed at."""
+    monkeypatch.setattr(checkpoint, "SCHEMA_VERSION", 2)
+    save_state(state(), tmp_path)
+    monkeypatch.setattr(checkpoint, "SCHEMA_VERSION", 1)
+    with pytest.raises(TrainingError, match="schema version 2, not 1"):
+        load_state(tmp_path)

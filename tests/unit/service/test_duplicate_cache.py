@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from index.snapshot import DataFolder
+from service import duplicate_cache
+from service.duplicate_cache import KEPT, Duplicates, n_compared
+from service.errors import InvalidRequest
+from tests.helpers.fakes import publish_vectors
+
+# Rows 0 and 1 score 0.8, 2 and 3 score 1; all others 0.
+VECTORS = np.array(
+    [[1, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float32
+)
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    """Give five pictures of which two pairs are alike, with three neighbours each."""
+    data = DataFolder(tmp_path)
+    publish_vectors(data, VECTORS, top_k=3)
+    with data.open_current() as opened:
+        yield opened
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Give the list of thresholds that were really searched for."""
+    made, search = [], duplicate_cache.duplicates.duplicate_groups
+
+    def counted(snapshot, threshold):
+        made.append(threshold)
+        return search(snapshot, threshold)
+
+    monkeypatch.setattr(duplicate_cache.duplicates, "duplicate_groups", counted)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.9, [[2, 3]]), (0.8, [[0, 1], [2, 3]]), (1.0, [[2, 3]])]
+)
+def test_groups_are_those_that_reach_the_threshold(snapshot, threshold, expected):
+    """A score of exactly the threshold joins."""
+    assert [rows.tolist() for rows in Duplicates(snapshot).groups(threshold)] == expected
+
+
+def test_each_threshold_is_searched_for_once(snapshot, searches):
+    """Pages of the same threshold share one search, and so do requests at the same moment."""
+    found = Duplicates(snapshot)
+    threads = [threading.Thread(target=found.groups, args=(0.9,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert searches == [0.9]
+
+
+def test_few_thresholds_are_remembered(snapshot, searches):
+    """What was asked for longest ago is forgotten, so that nobody can fill the memory."""
+    found = Duplicates(snapshot)
+    thresholds = [0.9 + step / 100 for step in range(KEPT + 1)]
+    for threshold in [*thresholds, thresholds[-1], thresholds[0]]:
+        found.groups(threshold)
+    assert searches == [*thresholds, thresholds[0]]
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(1.0, 7), (0.8, 9), (0.0, 15 + 5 * 5)])
+def test_work_is_counted_beforehand(snapshot, threshold, expected):
+    """Each pair of the table counts, and all pictures for a line that is full of duplicates."""
+    assert n_compared(snapshot, threshold) == expected
+
+
+def test_threshold_that_joins_nearly_all_is_refused(snapshot, monkeypatch):
+    """Long work is not begun; the sentence says what to do."""
+    monkeypatch.setattr(duplicate_cache, "_MOST_COMPARED", 20)
+    assert len(Duplicates(snapshot).groups(0.8)) == 2
+    with pytest.raises(InvalidRequest, match=r"threshold: so many .* --threshold 0.0` on"):
+        Duplicates(snapshot).groups(0.0)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from service.api.schemas import ImageAnswer, SearchAnswer, SearchBody, SearchResult
+from service.app import make_app
+from service.context import KEY
+from service.errors import CODES
+from service.settings import Settings, markdown_table
+from tests.helpers import paths
+
+DOCS = (paths.ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+
+
+def test_settings_table_is_the_generated_one():
+    """docs/http-api.md lists the settings as the code has them."""
+    assert markdown_table() in DOCS
+
+
+def test_every_route_is_described(tmp_path):
+    """No address is served that the document does not name."""
+    app = make_app(Settings(data=tmp_path), lambda snapshot: None)
+    app.extensions[KEY].holder.stop()
+    rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
+    written = {re.sub(r"<(?:int:)?(?:image_)?(\w+)>", r"{\1}", rule) for rule in rules}
+    assert {rule for rule in written if f"{rule}`" not in DOCS} == set()
+
+
+@pytest.mark.parametrize("model", [SearchBody, SearchAnswer, SearchResult, ImageAnswer])
+def test_every_field_is_described(model):
+    """No field comes or goes that the document does not name."""
+    assert {
+        name for name in model.model_fields if f"`{name}`" not in DOCS and f'"{name}"' not in DOCS
+    } == set()
+
+
+def test_every_error_code_is_described():
+    """Each status and code that is given stands in the table of errors."""
+    for status, code in CODES.items():
+        assert f"| {status} | `{code}` |" in DOCS
