@@ -6,7 +6,7 @@
 Starts the service as the Procfile does, on a free port of 127.0.0.1, and asks with wrk.
 
 * load: requests a second and their times at 1, 8 and 64 connections: by id, an upload that the
-  collection has, one that it has not (also without framings), and a page. With a queue as long as
+  collection has, one that it has not (also without crops), and a page. With a queue as long as
   there are connections, and, at 64, with the queue that is the default, where the rest is refused.
 * layouts: processes against threads, at an equal number of both together.
 * memory: anonymous and proportional memory of all processes, with 1, 2 and 4 workers.
@@ -121,8 +121,8 @@ def measure_load(data: Path, seconds: int) -> None:
         for ask in asks(port):
             for n_connections in CONNECTIONS:
                 _print(ask.name, n_connections, measure(port, ask, n_connections, seconds))
-    click.echo("\nuploads that are searched with whole only (LOOKALIKE_FRAMINGS=off)")
-    whole_only = {"LOOKALIKE_FRAMINGS": "off", "LOOKALIKE_QUEUE": "64", "LOOKALIKE_WAIT_S": "60"}
+    click.echo("\nuploads that are searched with whole only (LOOKALIKE_CROP_SEARCH=off)")
+    whole_only = {"LOOKALIKE_CROP_SEARCH": "off", "LOOKALIKE_QUEUE": "64", "LOOKALIKE_WAIT_S": "60"}
     with running(data, 2, **whole_only) as (_, port, _):
         encoded = asks(port)[2]
         for n_connections in CONNECTIONS:

@@ -33,7 +33,7 @@ class Yardstick(ABC):
         """Return unit rows, (n, dim)."""
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> Floats:
-        """Return the row of one picture, (1, dim); there are no framings."""
+        """Return the row of one picture, (1, dim); there are no crops."""
         return self.encode(pixels[np.newaxis])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
-from index.search.crops import search_framed
+from index.search.crops import search_with_crops
 from index.search.topk import itself_first
 from index.snapshot import Snapshot
 from indexer.dataset import COLLECTION_LIMITS, read_file
@@ -83,7 +83,7 @@ def search(snapshot: Snapshot, image: Path, limit: int) -> Answer:
 def _nearest(
     snapshot: Snapshot, vectors: NDArray[np.float32], own: int | None, limit: int
 ) -> list[Neighbour]:
-    best, found = search_framed(snapshot.store, vectors, min(limit, len(snapshot)))
+    best, found = search_with_crops(snapshot.store, vectors, min(limit, len(snapshot)))
     scores, rows = best[np.newaxis], found[np.newaxis]
     if own is not None:
         scores, rows = itself_first(scores, rows, np.array([own]))

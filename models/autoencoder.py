@@ -188,7 +188,7 @@ def set_centre(autoencoder: keras.Model, mean: Any) -> None:
         autoencoder.get_layer(part).get_layer("centre").mean.assign(mean)
 
 
-def build_framings(autoencoder: keras.Model, recipe: Recipe, side_px: int) -> keras.Model:
+def build_crop_encoder(autoencoder: keras.Model, recipe: Recipe, side_px: int) -> keras.Model:
     """Make of a trained deep network what sees a picture as a piece of a larger one.
 
     The picture is laid, a cell further each time, at every place of a frame of `recipe.seen_px`
@@ -220,7 +220,7 @@ def build_framings(autoencoder: keras.Model, recipe: Recipe, side_px: int) -> ke
     grids = encoder.get_layer("grid")(keras.ops.reshape(framed, (-1, *framed.shape[2:])))
     encodings = encoder.get_layer("centre")(code(autoencoder, grids))  # (9b, 8, 8, 64)
     by_picture = keras.ops.reshape(encodings, (-1, n_places, *shape))
-    return keras.Model(pictures, by_picture, name="framings")
+    return keras.Model(pictures, by_picture, name="crops")
 
 
 def _deep_encoder(recipe: Recipe) -> keras.Model:

@@ -14,7 +14,7 @@ from models.preprocess import SIDE_PX, shrink
 from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
 
 SCHEMA_VERSION = 1
-FRAMINGS_FILE = "framings.tflite"
+CROPS_FILE = "framings.tflite"
 _OPTIONAL_FIELDS = frozenset({"input_offset", "framings_sha256"})  # older files lack them
 Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
@@ -98,16 +98,14 @@ class Encoder:
     info : EncoderInfo
     """
 
-    def __init__(
-        self, model: LiteModel, info: EncoderInfo, framings: LiteModel | None = None
-    ) -> None:
+    def __init__(self, model: LiteModel, info: EncoderInfo, crops: LiteModel | None = None) -> None:
         self._model = model
-        self._framings = framings
+        self._crops = crops
         self.info = info
 
     @classmethod
-    def open(cls, tflite_path: Path, n_threads: int = 1, with_framings: bool = True) -> "Encoder":
-        """Open an encoder, the `.json` of the same name beside it, and its framings if any.
+    def open(cls, tflite_path: Path, n_threads: int = 1, with_crops: bool = True) -> "Encoder":
+        """Open an encoder, the `.json` of the same name beside it, and its crops if any.
 
         Parameters
         ----------
@@ -115,8 +113,8 @@ class Encoder:
             Read once; may be deleted afterwards.
         n_threads : int
             Threads that one `encode` uses. The vectors do not depend on it.
-        with_framings : bool
-            False opens none, so that `encode_framings` gives none.
+        with_crops : bool
+            False opens none, so that `encode_crops` gives none.
 
         Raises
         ------
@@ -126,12 +124,12 @@ class Encoder:
         info = EncoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
         _check_shapes(model, info)
-        if info.framings_sha256 is None or not with_framings:
+        if info.framings_sha256 is None or not with_crops:
             return cls(model, info)
-        path = tflite_path.with_name(FRAMINGS_FILE)
-        framings = LiteModel(read_model(path, info.framings_sha256), n_threads)
-        _check_framings(framings, model)
-        return cls(model, info, framings)
+        path = tflite_path.with_name(CROPS_FILE)
+        crops = LiteModel(read_model(path, info.framings_sha256), n_threads)
+        _check_crop_encoder(crops, model)
+        return cls(model, info, crops)
 
     @property
     def dim(self) -> int:
@@ -164,7 +162,7 @@ class Encoder:
         """
         return unit_rows(self.encodings(images))
 
-    def encode_framings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def encode_crops(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what larger pictures would look like that each picture may be a piece of.
 
         Parameters
@@ -175,7 +173,7 @@ class Encoder:
         Returns
         -------
         vectors : ndarray of shape (n, m, dim), float32
-            Unit rows; m is 9 for the deep network, and 0 for an encoder without framings.
+            Unit rows; m is 9 for the deep network, and 0 for an encoder without crops.
             `index.search.crops` searches with them.
 
         Raises
@@ -183,10 +181,10 @@ class Encoder:
         EncoderError
             If an encoding is not finite.
         """
-        if self._framings is None:
+        if self._crops is None:
             _check_images(images)
             return np.empty((len(images), 0, self.dim), np.float32)
-        encodings = self._run(self._framings, images)  # (n, m, dim)
+        encodings = self._run(self._crops, images)  # (n, m, dim)
         return unit_rows(encodings.reshape(-1, self.dim)).reshape(encodings.shape)
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -199,10 +197,10 @@ class Encoder:
         Returns
         -------
         vectors : ndarray of shape (1 + m, dim), float32
-            As `encode` and, after it, `encode_framings` give them.
+            As `encode` and, after it, `encode_crops` give them.
         """
         images = pixels[np.newaxis]
-        return np.concatenate([self.encode(images), self.encode_framings(images)[0]])
+        return np.concatenate([self.encode(images), self.encode_crops(images)[0]])
 
     def encodings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what the network itself gives: as `encode`, but not normalised."""
@@ -318,11 +316,11 @@ def _check_shapes(model: LiteModel, info: EncoderInfo) -> None:
         )
 
 
-def _check_framings(framings: LiteModel, model: LiteModel) -> None:
-    is_of_one_picture = framings.input_shape == model.input_shape
-    if not is_of_one_picture or framings.output_shape[1:] != model.output_shape:
+def _check_crop_encoder(crops: LiteModel, model: LiteModel) -> None:
+    is_of_one_picture = crops.input_shape == model.input_shape
+    if not is_of_one_picture or crops.output_shape[1:] != model.output_shape:
         raise ModelMismatch(
-            f"{FRAMINGS_FILE} maps {framings.input_shape} to {framings.output_shape}, "
+            f"{CROPS_FILE} maps {crops.input_shape} to {crops.output_shape}, "
             f"encoder.tflite {model.input_shape} to {model.output_shape}; copy both files from "
             "the same export"
         )

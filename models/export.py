@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.autoencoder import ARCHITECTURES, build_framings
+from models.autoencoder import ARCHITECTURES, build_crop_encoder
 from models.decoder import DecoderInfo
 from models.encoder import EncoderInfo
 from models.runtime.quiet import quiet_stderr
@@ -72,13 +72,13 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
         n_steps=result.n_steps,
         seed=settings.seed,
         created_by={name: version(name) for name in _LIBRARIES},
-        framings_sha256=_export_framings(result, settings, dim, out),
+        framings_sha256=_export_crop_encoder(result, settings, dim, out),
     )
     info.save(out / "encoder.json")
     return info
 
 
-def _export_framings(
+def _export_crop_encoder(
     result: TrainingResult, settings: TrainingSettings, dim: int, out: Path
 ) -> str | None:
     """Write framings.tflite, if the network has any, and return its SHA-256."""
@@ -86,10 +86,10 @@ def _export_framings(
     if architecture.recipe is None:
         return None
     side = architecture.input_side_px
-    framings = build_framings(result.autoencoder, architecture.recipe, side)
-    n_framings = framings.output.shape[1]
-    flat = keras.layers.Reshape((n_framings, dim))(framings.output)  # (b, 9, dim)
-    return write_tflite(keras.Model(framings.input, flat), out / "framings.tflite")
+    crops = build_crop_encoder(result.autoencoder, architecture.recipe, side)
+    n_crops = crops.output.shape[1]
+    flat = keras.layers.Reshape((n_crops, dim))(crops.output)  # (b, 9, dim)
+    return write_tflite(keras.Model(crops.input, flat), out / "framings.tflite")
 
 
 def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> None:

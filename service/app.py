@@ -15,7 +15,7 @@ from index.snapshot import DataFolder
 from models.preprocess import Limits
 from service.api import docs, routes
 from service.api.schemas import Bounds
-from service.context import KEY, Parts
+from service.context import KEY, Context
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.guard import admission, cross_origin, rate_limit
 from service.guard.access import Keys, gate, keep_private
@@ -95,8 +95,8 @@ def _counts() -> SharedCounts:
     return SharedCounts(None if folder is None else folder / "rates.sqlite")
 
 
-def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
-    opens = open_encoder_of or open_encoder(settings.encoder_threads, settings.framings)
+def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context:
+    opens = open_encoder_of or open_encoder(settings.encoder_threads, settings.crop_search)
     holder = SnapshotHolder(
         DataFolder(settings.data), opens, settings.poll_s, metrics.note_snapshot
     )
@@ -108,7 +108,7 @@ def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Parts:
         settings.wait_s,
     )
     bounds = Bounds(settings.max_limit, settings.max_batch)
-    return Parts(holder, decoding, settings.images, bounds)
+    return Context(holder, decoding, settings.images, bounds)
 
 
 def _answer_error(error: Exception) -> Any:

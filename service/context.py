@@ -1,4 +1,4 @@
-"""What the views share: kept in the application, reached through `parts()`."""
+"""What the views share: kept in the application, reached through `context()`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "lookalike"
 
 
 @dataclass(frozen=True)
-class Parts:
+class Context:
     """What an application is made of.
 
     Attributes
@@ -40,6 +40,6 @@ class Parts:
         return self.images or live.snapshot.image_root
 
 
-def parts() -> Parts:
+def context() -> Context:
     """Return the parts of the application that answers this request."""
-    return cast(Parts, current_app.extensions[KEY])
+    return cast(Context, current_app.extensions[KEY])

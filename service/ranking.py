@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.crops import ROUGH, exact_scores, may_be_among, rough_scores, search_framed
+from index.search.crops import ROUGH, exact_scores, may_be_among, rough_scores, search_with_crops
 from index.search.store import Vectors, VectorStore
 from index.snapshot import Snapshot
 from service.api.schemas import Options
@@ -60,7 +60,7 @@ def rank(
     ----------
     snapshot : Snapshot
     vectors : ndarray of shape (1 + m, dim), float32
-        Unit rows: of what is searched for, and of its framings if it has any.
+        Unit rows: of what is searched for, and of its crops if it has any.
     own : int or None
         The row that has the first vector, if it is that of a picture of the collection.
     options : Options
@@ -148,7 +148,7 @@ def _search(store: VectorStore, vectors: Vectors, depth: int) -> tuple[Scores, R
     depth = min(depth, n)
     k = min(depth + _SPARE, n)
     while True:
-        found = search_framed(store, vectors, k)
+        found = search_with_crops(store, vectors, k)
         scores, rows = _in_order(_rounded(found[0]), found[1])
         if k == n or scores[-1] < scores[depth - 1]:
             return scores, rows

@@ -44,7 +44,7 @@ class Query:
         Rows of the pictures that the vector was put together from, or that a part is of.
     picture : Decoded or None
         The uploaded picture, if it had to be encoded.
-    framings : ndarray of shape (m, dim), float32, or None
+    crops : ndarray of shape (m, dim), float32, or None
         Of a picture that had to be encoded, unit rows: what larger pictures would look like that
         it may be a piece of. m is 0 if the encoder cannot tell.
     """
@@ -54,13 +54,13 @@ class Query:
     row: int | None = None
     examples: tuple[int, ...] = ()
     picture: Decoded | None = None
-    framings: NDArray[np.float32] | None = None
+    crops: NDArray[np.float32] | None = None
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """The vector and those of the framings, (1 + m, dim)."""
+        """The vector and those of the crops, (1 + m, dim)."""
         whole = self.vector[np.newaxis]
-        return whole if self.framings is None else np.concatenate([whole, self.framings])
+        return whole if self.crops is None else np.concatenate([whole, self.crops])
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> Query:
     return _encoded(live, picture)
 
 
-def query_of_part(
+def query_of_region(
     live: Live, data: bytes, region: Region, decoding: Decoding, own: int | None = None
 ) -> Query:
     """Encode a part of a picture.
@@ -168,7 +168,7 @@ def _encoded(live: Live, picture: Decoded, examples: tuple[int, ...] = ()) -> Qu
     deadline.check()
     with timed("encode"):
         vectors = live.encoder.encode_query(picture.pixels)
-    return Query("encoded", vectors[0], examples=examples, picture=picture, framings=vectors[1:])
+    return Query("encoded", vectors[0], examples=examples, picture=picture, crops=vectors[1:])
 
 
 def query_of_id(live: Live, image_id: str) -> Query:

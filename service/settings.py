@@ -158,7 +158,7 @@ class Settings:
     max_batch: int = _setting(
         64, _number(int, 1), "searches", "Searches in one batch, at the most."
     )
-    framings: bool = _setting(
+    crop_search: bool = _setting(
         True,
         _switch,
         "on or off",

@@ -54,7 +54,7 @@ class EncodesPictures(Protocol):
         """Name of the encoder, as manifests write it."""
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (256, 256, 3) uint8 pixels, and framings of them, to (1 + m, dim) unit rows."""
+        """Encode (256, 256, 3) uint8 pixels, and crops of them, to (1 + m, dim) unit rows."""
 
 
 OpenEncoder = Callable[[Snapshot], EncodesPictures]
@@ -133,14 +133,14 @@ class Problem:
     until_s: float = field(repr=False)
 
 
-def open_encoder(n_threads: int, with_framings: bool = True) -> OpenEncoder:
+def open_encoder(n_threads: int, with_crops: bool = True) -> OpenEncoder:
     """Return a function that opens a snapshot's own encoder with LiteRT.
 
     Parameters
     ----------
     n_threads : int
         Threads that work on one picture.
-    with_framings : bool
+    with_crops : bool
         Whether an upload is also searched with as a piece of something larger.
     """
     from models.encoder import Encoder  # LiteRT is only loaded where it is used
@@ -149,7 +149,7 @@ def open_encoder(n_threads: int, with_framings: bool = True) -> OpenEncoder:
         path = snapshot.file(ENCODER_FILE)
         if path is None:
             raise CorruptSnapshot(f"snapshot {snapshot.id} has no {ENCODER_FILE}: build again")
-        return Encoder.open(path, n_threads, with_framings)
+        return Encoder.open(path, n_threads, with_crops)
 
     return open_
 
@@ -201,7 +201,7 @@ class SnapshotHolder:
         self._stopped.set()
         for thread in self._threads:
             thread.join()
-        self._exchange(None)
+        self._swap(None)
 
     @contextmanager
     def use(self) -> Iterator[Live]:
@@ -229,7 +229,7 @@ class SnapshotHolder:
             self._wanted = self._data.current_id()
             self._forget(_CURRENT)
             if self._wanted is not None and not self._is_live(self._wanted):
-                self._open_first(self._stand_ins(self._wanted))
+                self._open_first(self._fallbacks(self._wanted))
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._poll_s):
@@ -257,7 +257,7 @@ class SnapshotHolder:
         if last:
             live.close()
 
-    def _exchange(self, new: Live | None) -> None:
+    def _swap(self, new: Live | None) -> None:
         with self._lock:
             old, self._live = self._live, new
             if old is not None:
@@ -271,7 +271,7 @@ class SnapshotHolder:
         with self._lock:
             return self._live is not None and self._live.id == snapshot_id
 
-    def _stand_ins(self, wanted: str) -> list[str]:
+    def _fallbacks(self, wanted: str) -> list[str]:
         """Return the wanted snapshot, then those before it, newest first."""
         older = [snapshot_id for snapshot_id in self._data.ids() if snapshot_id < wanted]
         return [wanted, *reversed(older)][:_MOST_TRIED]
@@ -297,7 +297,7 @@ class SnapshotHolder:
             self._reject(snapshot_id, str(error))
             return False
         self._forget(snapshot_id)
-        self._exchange(live)
+        self._swap(live)
         n_images, seconds = len(live.snapshot), time.perf_counter() - started
         log.info("snapshot %s: %d images, opened in %.3f s", snapshot_id, n_images, seconds)
         return True
@@ -347,7 +347,7 @@ class SnapshotHolder:
             # For good: opening would not notice it, so a second try would answer from it again.
             self._reject(live.id, message, retry_s=math.inf)
             if self._is_live(live.id):
-                self._exchange(None)
+                self._swap(None)
         self._look_or_log()
 
     def _why_not_ready(self) -> str:

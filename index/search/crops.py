@@ -1,9 +1,9 @@
 """Search with a picture that may be a piece of a larger one.
 
-Such a query has several vectors: that of the whole picture, and those of its framings, which say
-what a larger picture would look like that it is a piece of (`models.encoder.encode_framings`). A
+Such a query has several vectors: that of the whole picture, and those of its crops, which say
+what a larger picture would look like that it is a piece of (`models.encoder.encode_crops`). A
 row's score is the cosine with the first or, if that is more, the best one with the others less
-`FRAMING_COST`. docs/decisions/0066-framings.md says why.
+`CROP_COST`. docs/decisions/0066-crop-search.md says why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from index.search.store import Rows, Scores, Vectors, VectorStore, best_first
 
-FRAMING_COST = 0.03
+CROP_COST = 0.03
 ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
 _AT_ONCE = 1024  # rows; 16 MB of vectors
 
@@ -26,7 +26,7 @@ def best_scores(cosines: NDArray[np.float32]) -> Scores:
     Parameters
     ----------
     cosines : ndarray of shape (1 + m, n), float32
-        With the whole picture, then with its framings, if any.
+        With the whole picture, then with its crops, if any.
 
     Returns
     -------
@@ -58,14 +58,14 @@ def rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
     return scores
 
 
-def search_framed(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores, Rows]:
+def search_with_crops(store: VectorStore, vectors: Vectors, k: int) -> tuple[Scores, Rows]:
     """Return the k best-scoring rows of one query, best first.
 
     Parameters
     ----------
     store : VectorStore
     vectors : ndarray of shape (1 + m, dim), float32
-        Unit rows: of the whole picture, then of its framings, if any.
+        Unit rows: of the whole picture, then of its crops, if any.
     k : int
         1 <= k <= len(store).
 
@@ -113,10 +113,10 @@ def _rough_cosines(
 
 
 def _weighed(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take the cost away from the cosines with framings, which are all lines but the first."""
+    """Take the cost away from the cosines with crops, which are all lines but the first."""
     costs = np.array([_cost(line) for line in range(len(cosines))])  # (1 + m,)
     return cosines - costs[:, np.newaxis]
 
 
 def _cost(line: int) -> np.float32:
-    return np.float32(FRAMING_COST if line else 0)
+    return np.float32(CROP_COST if line else 0)

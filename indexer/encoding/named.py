@@ -11,7 +11,7 @@ from index.snapshot import DataFolder
 from indexer.encoding.choice import move_into_place
 from indexer.options import BuildOptions
 from indexer.stages import Stages
-from models.encoder import FRAMINGS_FILE, Encoder, EncoderInfo
+from models.encoder import CROPS_FILE, Encoder, EncoderInfo
 from models.external.tflite_encoder import DEFAULT_RANGE, KERAS_PREFIX, adopt_encoder, is_ours
 
 _OURS = "encoder.tflite"
@@ -55,7 +55,7 @@ def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stag
             shutil.copyfile(path, new / _OURS)
             shutil.copyfile(path.with_suffix(".json"), new / "encoder.json")
             if info.framings_sha256 is not None:
-                shutil.copyfile(path.with_name(FRAMINGS_FILE), new / FRAMINGS_FILE)
+                shutil.copyfile(path.with_name(CROPS_FILE), new / CROPS_FILE)
             return _placed(data, new, info)
         info = adopt_encoder(path, new, value_range)
         if value_range is None and info.input_scale == 1 / 255 and not _is_described(path):

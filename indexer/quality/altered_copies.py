@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
-from index.search.crops import exact_scores, search_framed
+from index.search.crops import exact_scores, search_with_crops
 from index.search.store import VectorStore
 from index.search.topk import QUIET, itself_first
 from indexer.dataset import COLLECTION_LIMITS, read_file
@@ -158,7 +158,7 @@ class EncodesQueries(Protocol):
     """What is needed of `models.encoder.Encoder`."""
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (256, 256, 3) uint8 pixels, and framings of them, to (1 + m, dim) unit rows."""
+        """Encode (256, 256, 3) uint8 pixels, and crops of them, to (1 + m, dim) unit rows."""
 
 
 @dataclass(frozen=True)
@@ -331,6 +331,6 @@ def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[
 
 def _leads_back(subject: Subject, pixels: NDArray[np.uint8], row: int) -> bool:
     vectors = subject.encoder.encode_query(pixels)
-    best, _ = search_framed(subject.store, vectors, 1)
+    best, _ = search_with_crops(subject.store, vectors, 1)
     own = exact_scores(subject.store, vectors, np.array([row]))
     return bool(own[0] >= best[0] - _TIE)

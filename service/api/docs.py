@@ -14,7 +14,7 @@ from flask import Blueprint, Response, abort, make_response, render_template
 from flask import send_from_directory as send
 
 from service.api.openapi import document
-from service.context import parts
+from service.context import context
 from service.guard.content_policy import POLICY_OF_DOCS
 
 bp = Blueprint("docs", __name__)
@@ -27,7 +27,7 @@ _A_DAY = 86_400  # seconds
 def openapi() -> Response:
     """Send the OpenAPI document."""
     # Not sorted by key: the order of the routes is that in which one reads them.
-    return Response(json.dumps(document(parts().bounds)), mimetype="application/json")
+    return Response(json.dumps(document(context().bounds)), mimetype="application/json")
 
 
 @bp.get("/docs")

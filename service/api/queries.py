@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service import search
-from service.context import parts
+from service.context import context
 from service.images import originals
 from service.images.regions import Region
 from service.snapshots import Live
@@ -15,11 +15,11 @@ def query_of_file(live: Live, data: bytes, part: Region | None) -> search.Query:
     Raises
     ------
     PictureError, InvalidRequest, Overloaded, TimeIsUp
-        As `search.query_of_part`.
+        As `search.query_of_region`.
     """
     if part is None:
-        return search.query_of_bytes(live, data, parts().decoding)
-    return search.query_of_part(live, data, part, parts().decoding)
+        return search.query_of_bytes(live, data, context().decoding)
+    return search.query_of_region(live, data, part, context().decoding)
 
 
 def query_of_indexed(live: Live, image_id: str, part: Region | None) -> search.Query:
@@ -32,11 +32,11 @@ def query_of_indexed(live: Live, image_id: str, part: Region | None) -> search.Q
     NoPictureFile
         If a part is asked for, and the original is gone or has changed.
     PictureError, InvalidRequest, Overloaded, TimeIsUp
-        As `search.query_of_part`.
+        As `search.query_of_region`.
     """
     if part is None:
         return search.query_of_id(live, image_id)
     record = live.snapshot.catalogue.by_id(image_id)
-    decoding = parts().decoding
-    data = originals.read(record, parts().image_root(live), decoding.limits.max_bytes)
-    return search.query_of_part(live, data, part, decoding, own=record.row)
+    decoding = context().decoding
+    data = originals.read(record, context().image_root(live), decoding.limits.max_bytes)
+    return search.query_of_region(live, data, part, decoding, own=record.row)

@@ -48,7 +48,7 @@ from service.api.schemas import (
     from_fields,
     from_json,
 )
-from service.context import parts
+from service.context import context
 from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
 from service.guard.rate_limit import charge_more
 from service.guard.uploads import uploaded_file, whole_body
@@ -66,12 +66,12 @@ def post_search() -> Response:
     """Answer an uploaded picture, or a JSON body with an id, a base64 picture or a vector."""
     if request.mimetype == "multipart/form-data":
         data = uploaded_file(request, "image")
-        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), parts().bounds)
-        with parts().holder.use() as live:
-            query = query_of_file(live, data, options.part)
+        options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), context().bounds)
+        with context().holder.use() as live:
+            query = query_of_file(live, data, options.region_box)
             return _json(search_answer(live.snapshot, search.search(live, query, options)))
     body = _json_body(SearchBody, or_form=True)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         return _json(_answer(live, body))
 
 
@@ -80,7 +80,7 @@ def post_batch() -> Response:
     """Answer several JSON searches from one snapshot, each with its own status."""
     body = _json_body(BatchBody)
     charge_more(len(body.searches) - 1)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         entries = [_batch_entry(live, one) for one in body.searches]
         note_mode("batch")
         return _json(BatchAnswer(snapshot=live.id, answers=entries))
@@ -94,8 +94,8 @@ def post_encode() -> Response:
         from_fields(Request, request.form.to_dict(flat=False))  # takes no other field
     else:
         data = decode_base64(_json_body(EncodeBody, or_form=True).image)
-    with parts().holder.use() as live:
-        query = search.query_of_bytes(live, data, parts().decoding)
+    with context().holder.use() as live:
+        query = search.query_of_bytes(live, data, context().decoding)
         mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
         note_mode(mode)
         return _json(
@@ -112,7 +112,7 @@ def post_encode() -> Response:
 def get_images() -> Response:
     """List the collection in the order of its rows."""
     page = _arguments(FilteredPage)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         total, records = search.pictures(live, page)
         images = [image_answer(live.snapshot, record) for record in records]
         return _json(ImagesAnswer(snapshot=live.id, total=total, images=images))
@@ -121,7 +121,7 @@ def get_images() -> Response:
 @bp.get("/images/<image_id>")
 def get_image(image_id: str) -> Response:
     """Describe one picture."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         return _json(image_answer(live.snapshot, live.snapshot.catalogue.by_id(image_id)))
 
 
@@ -129,7 +129,7 @@ def get_image(image_id: str) -> Response:
 def get_similar(image_id: str) -> Response:
     """Answer a picture of the collection."""
     options = _arguments(Options)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         query = search.query_of_id(live, image_id)
         return _json(search_answer(live.snapshot, search.search(live, query, options)))
 
@@ -137,9 +137,9 @@ def get_similar(image_id: str) -> Response:
 @bp.get("/images/<image_id>/file")
 def get_file(image_id: str) -> Response:
     """Send the original picture."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         record = live.snapshot.catalogue.by_id(image_id)
-        path = originals.find(record, parts().image_root(live))
+        path = originals.find(record, context().image_root(live))
         response = send_file(
             path,
             originals.media_type(record),
@@ -153,7 +153,7 @@ def get_file(image_id: str) -> Response:
 @bp.get("/images/<image_id>/thumbnail")
 def get_thumbnail(image_id: str) -> Response:
     """Send a small JPEG of a picture."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         live.snapshot.catalogue.by_id(image_id)
         thumbnails = live.snapshot.thumbnails
         jpeg = None if thumbnails is None else thumbnails.jpeg(image_id)
@@ -169,7 +169,7 @@ def get_thumbnail(image_id: str) -> Response:
 @bp.get("/images/<image_id>/reconstruction")
 def get_reconstruction(image_id: str) -> Response:
     """Send what the decoder paints from a picture's vector, a small JPEG."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         record = live.snapshot.catalogue.by_id(image_id)
         etag = reconstructions.etag(live.decoder, record)
         is_known = request.if_none_match.contains(etag)  # then it need not be painted
@@ -185,7 +185,7 @@ def get_reconstruction(image_id: str) -> Response:
 def get_clusters() -> Response:
     """List the groups, largest first."""
     page = _arguments(Page)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         clusters = clusters_of(live.snapshot)
         labels = range(len(clusters))[page.offset : page.offset + page.limit]
         answer = ClustersAnswer(
@@ -202,7 +202,7 @@ def get_clusters() -> Response:
 def get_cluster(label: int) -> Response:
     """List the pictures of one group, closest to its medoid first."""
     page = _arguments(Page)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         clusters = clusters_of(live.snapshot)
         rows = members_of(clusters, label)
         wanted = rows[page.offset : page.offset + page.limit]
@@ -215,7 +215,7 @@ def get_cluster(label: int) -> Response:
 def get_duplicates() -> Response:
     """List the groups of pictures that look the same."""
     page = _arguments(DuplicatesPage)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         groups = live.duplicates.groups(page.threshold)
         shown = groups[page.offset : page.offset + page.limit]
         answer = DuplicatesAnswer(
@@ -231,7 +231,7 @@ def get_duplicates() -> Response:
 def get_map() -> Response:
     """Say where the pictures lie on the map, in the order of their rows."""
     page = _arguments(FilteredPage)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         total, records = search.pictures(live, page)
         points = map_points(live.snapshot, records)
         return _json(MapAnswer(snapshot=live.id, total=total, points=points))
@@ -240,7 +240,7 @@ def get_map() -> Response:
 @bp.get("/collection")
 def get_collection() -> Response:
     """Describe the collection, its encoder and its quality."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         return _json(collection_answer(live.snapshot))
 
 
@@ -250,7 +250,7 @@ def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
         form = "multipart/form-data with a picture in `image`, or " if or_form else ""
         kind = request.mimetype or "a body without Content-Type"
         raise UnsupportedBody(f"send {form}application/json; not {kind}")
-    return from_json(model, whole_body(request), parts().bounds)
+    return from_json(model, whole_body(request), context().bounds)
 
 
 def _answer(live: Live, body: SearchBody) -> SearchAnswer:
@@ -261,7 +261,7 @@ def _answer(live: Live, body: SearchBody) -> SearchAnswer:
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
     """Answer one search of several; what is wrong with it harms no other."""
     try:
-        body = from_json(SearchBody, json.dumps(one).encode(), parts().bounds)
+        body = from_json(SearchBody, json.dumps(one).encode(), context().bounds)
         return BatchEntry(status=200, answer=_answer(live, body))
     except CLIENT_ERRORS as error:
         failure = to_failure(error)
@@ -270,17 +270,17 @@ def _batch_entry(live: Live, one: Any) -> BatchEntry:
 
 def _query_of(live: Live, body: SearchBody) -> search.Query:
     if body.id is not None:
-        return query_of_indexed(live, body.id, body.part)
+        return query_of_indexed(live, body.id, body.region_box)
     if body.positive is not None:
         return search.query_of_examples(live, body.positive, body.negative)
     if body.vector is not None:
         return search.query_of_vector(live, body.vector)
     assert body.image is not None  # exactly one of the four, or the body would not be valid
-    return query_of_file(live, decode_base64(body.image), body.part)
+    return query_of_file(live, decode_base64(body.image), body.region_box)
 
 
 def _arguments(model: type[AnyRequest]) -> AnyRequest:
-    return from_fields(model, request.args.to_dict(flat=False), parts().bounds)
+    return from_fields(model, request.args.to_dict(flat=False), context().bounds)
 
 
 def _json(answer: BaseModel) -> Response:

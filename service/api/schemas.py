@@ -208,7 +208,7 @@ class OptionsOfPicture(Options):
         return self
 
     @property
-    def part(self) -> Region | None:
+    def region_box(self) -> Region | None:
         """The region, if one is asked for that is not the whole picture."""
         if self.region is None or self.region == [0, 0, 1, 1]:
             return None

@@ -1,4 +1,4 @@
-"""Parts of pictures: which pixels of an upright picture are meant."""
+"""Context of pictures: which pixels of an upright picture are meant."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from service.context import parts
+from service.context import context
 from service.errors import RETRY_AFTER_S, NotReady
 from service.process import metrics as numbers
 from service.snapshots import Live, SnapshotHolder
@@ -23,7 +23,7 @@ def livez() -> Response:
 @bp.get("/readyz")
 def readyz() -> Response:
     """Name each part and how it is; 503 while there is nothing to answer from."""
-    holder = parts().holder
+    holder = context().holder
     problem = _update(holder)
     try:
         with holder.use() as live:
@@ -39,7 +39,7 @@ def readyz() -> Response:
 @bp.get("/metrics")
 def metrics() -> Response:
     """Give counts and times of all workers in Prometheus' text format."""
-    return Response(numbers.page(parts().holder), content_type=numbers.CONTENT_TYPE)
+    return Response(numbers.page(context().holder), content_type=numbers.CONTENT_TYPE)
 
 
 def _parts(live: Live) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from service.api.schemas import (
     decode_base64,
     from_fields,
 )
-from service.context import parts
+from service.context import context
 from service.errors import Failure, InvalidRequest
 from service.guard.uploads import uploaded_file
 from service.images.regions import Region
@@ -105,7 +105,7 @@ class Within(PageOf):
         return Filter(must=[Condition(key="cluster", match=Match(value=self.cluster))])
 
     @property
-    def part(self) -> Region | None:
+    def region_box(self) -> Region | None:
         """The part of the picture to search with; an edge that is left out is the picture's."""
         left, top = self.left or 0, self.top or 0
         right, bottom = (100 if edge is None else edge for edge in (self.right, self.bottom))
@@ -188,7 +188,7 @@ class Asked:
     pixels : str
         base64 of a PNG of what the encoder saw, to ask for the next page with; "" where an
         address does.
-    is_part : bool
+    is_region : bool
         Only a part was searched with, and is shown.
     """
 
@@ -198,13 +198,13 @@ class Asked:
     height: int
     record: ImageRecord | None = None
     pixels: str = ""
-    is_part: bool = False
+    is_region: bool = False
 
 
 @bp.get("/")
 def home() -> str:
     """Show the form, and pictures to start from."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         examples = live.snapshot.catalogue.records(_example_rows(live.snapshot))
         return render_template("home.html", examples=examples, **_common(live))
 
@@ -214,8 +214,8 @@ def search_upload() -> str:
     """Answer an uploaded picture, or its next page."""
     form = from_fields(Again, request.form.to_dict(flat=False))
     data = decode_base64(form.picture) if form.picture else _chosen_file()
-    with parts().holder.use() as live:
-        query = query_of_file(live, data, form.part)
+    with context().holder.use() as live:
+        query = query_of_file(live, data, form.region_box)
         return _results(live, query, _asked_uploaded(live, query, form), form)
 
 
@@ -229,8 +229,8 @@ def search_form() -> AnyResponse:
 def similar(image_id: str) -> str:
     """Answer a picture of the collection."""
     page = from_fields(Within, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
-        query = query_of_indexed(live, image_id, page.part)
+    with context().holder.use() as live:
+        query = query_of_indexed(live, image_id, page.region_box)
         return _results(live, query, _asked_known(live, query, image_id), page)
 
 
@@ -241,7 +241,7 @@ def like() -> str:
     if not asked.positive:
         raise InvalidRequest([("positive", "Tick “like” at one picture at least.")])
     options = Options(limit=N_ANSWERS, offset=asked.offset, include_self=False)
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         by_id = live.snapshot.catalogue.by_id
         query = search.query_of_examples(live, asked.positive, asked.negative)
         answer = search.search(live, query, options)
@@ -260,7 +260,7 @@ def like() -> str:
 def browse() -> str:
     """Show the collection."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         records = live.snapshot.catalogue.page(page.offset, N_BROWSED)
         pager = Pager(page.offset, N_BROWSED, len(live.snapshot))
         return render_template("browse.html", images=records, pager=pager, **_common(live))
@@ -270,7 +270,7 @@ def browse() -> str:
 def groups() -> str:
     """Show the medoid and a few members of each group, and how their number was found."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         clusters = live.snapshot.clusters
         if clusters is None:
             return render_template("no_groups.html", **_common(live))
@@ -290,7 +290,7 @@ def groups() -> str:
 def group(label: int) -> str:
     """Show the pictures of one group, closest to its medoid first."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         clusters = answers.clusters_of(live.snapshot)
         rows = answers.members_of(clusters, label)
         wanted = rows[page.offset : page.offset + N_BROWSED]
@@ -307,7 +307,7 @@ def group(label: int) -> str:
 def map_() -> str:
     """Show where the pictures lie on the map, and some of those that stand for groups."""
     page = from_fields(Within, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         snapshot = live.snapshot
         if snapshot.projection is None:
             return render_template("no_map.html", **_common(live))
@@ -332,7 +332,7 @@ def map_() -> str:
 def duplicates() -> str:
     """Show the groups of pictures that look the same."""
     page = from_fields(DuplicatesPageOf, request.args.to_dict(flat=False))
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         found = live.duplicates.groups(page.threshold)
         shown = found[page.offset : page.offset + N_DUPLICATES]
         return render_template(
@@ -347,7 +347,7 @@ def duplicates() -> str:
 @bp.get("/collection")
 def collection() -> str:
     """Say what the service answers from."""
-    with parts().holder.use() as live:
+    with context().holder.use() as live:
         about = answers.collection_answer(live.snapshot)
         return render_template("collection.html", about=about, **_common(live))
 
@@ -390,7 +390,7 @@ def _results(live: Live, query: search.Query, asked: Asked, page: Within) -> str
 
 def _painted(live: Live, asked: Asked) -> str | None:
     """Return the address of what the model keeps of the picture that is shown."""
-    if asked.record is None or asked.is_part:
+    if asked.record is None or asked.is_region:
         return None
     return answers.reconstruction_url(live.snapshot, asked.record.id)
 
@@ -402,7 +402,7 @@ def _asked_known(live: Live, query: search.Query, image_id: str) -> Asked:
         source = _picture_url(live.snapshot, record.id)
         return Asked(source, record.path, record.width, record.height, record)
     source, size = _data_uri(query.picture.small), query.picture.size
-    return Asked(source, record.path, *size, record, is_part=True)
+    return Asked(source, record.path, *size, record, is_region=True)
 
 
 def _asked_uploaded(live: Live, query: search.Query, form: Again) -> Asked:
@@ -411,17 +411,17 @@ def _asked_uploaded(live: Live, query: search.Query, form: Again) -> Asked:
         return _asked_known(live, query, live.snapshot.catalogue.image(query.row).id)
     picture = query.picture
     assert picture is not None  # it was encoded just now
-    pixels, is_part = _png(Image.fromarray(picture.pixels)), form.part is not None
+    pixels, is_region = _png(Image.fromarray(picture.pixels)), form.region_box is not None
     if form.picture:
         small, size = _reshaped(picture.small, form)
-        return Asked(_data_uri(small), "Your picture", *size, pixels=pixels, is_part=is_part)
+        return Asked(_data_uri(small), "Your picture", *size, pixels=pixels, is_region=is_region)
     source = _data_uri(picture.small)
-    return Asked(source, "Your picture", *picture.size, pixels=pixels, is_part=is_part)
+    return Asked(source, "Your picture", *picture.size, pixels=pixels, is_region=is_region)
 
 
 def _reshaped(square: Image.Image, form: Again) -> tuple[Image.Image, tuple[int, int]]:
     """Give a picture whose pixels came with the form its own proportions again, and its size."""
-    _, _, across, down = form.part or (0, 0, 1, 1)
+    _, _, across, down = form.region_box or (0, 0, 1, 1)
     width, height = (
         min(max(round(side), 1), MAX_SHOWN_SIDE_PX)
         for side in (form.width * across, form.height * down)
@@ -463,6 +463,6 @@ def _common(live: Live) -> dict[str, Any]:
     return {
         "snapshot": live.snapshot,
         "formats": _formats(),
-        "max_mb": parts().decoding.limits.max_bytes / 2**20,
+        "max_mb": context().decoding.limits.max_bytes / 2**20,
         "picture_url": lambda image: _picture_url(live.snapshot, image.id),
     }

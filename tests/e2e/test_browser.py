@@ -250,20 +250,20 @@ def test_part_is_drawn_on_the_picture(window, server):
     window.get(server.url + "/browse")
     many(window, "main a.frame")[2].click()
     wait_for_answers(window)
-    one(window, ".part summary").click()
+    one(window, ".region-form summary").click()
     wait_for(window, lambda w: one(w, ".cut"))
     picture = one(window, ".asked figure .frame")
     size = picture.size["width"]
     steps = webdriver.ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
     steps.click_and_hold().move_by_offset(size // 2, size // 8).release().perform()
     edges = {
-        name: float(one(window, f".part [name={name}]").get_attribute("value"))
+        name: float(one(window, f".region-form [name={name}]").get_attribute("value"))
         for name in ("left", "right", "top", "bottom")
     }
     assert edges["left"] == pytest.approx(25, abs=2)
     assert edges["right"] == pytest.approx(75, abs=2)
     assert edges["top"] == pytest.approx(50, abs=2)
-    one(window, ".part button").click()
+    one(window, ".region-form button").click()
     wait_for(window, lambda w: "left=" in w.current_url and one(w, ".badge").text == "encoded")
     assert wait_for_answers(window)
     assert broken_pictures(window) == []

@@ -110,7 +110,7 @@ def test_uploads_may_be_pieces_unless_that_is_switched_off(built, tmp_path, swit
         framed, whole = (exact_scores(snapshot.store, v, rows) for v in (vectors, vectors[:1]))
     assert (framed - whole).max() > 1e-4, "or there is nothing to tell the two by"
     wanted = sorted((framed if switch == "on" else whole).tolist(), reverse=True)
-    with running(built, tmp_path / "log", LOOKALIKE_FRAMINGS=switch) as server:
+    with running(built, tmp_path / "log", LOOKALIKE_CROP_SEARCH=switch) as server:
         found = [result["score"] for result in search(server, piece)["results"]]
     np.testing.assert_allclose(found, wanted[: len(found)], atol=1e-5)
 

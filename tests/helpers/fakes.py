@@ -33,7 +33,7 @@ class FakeEncoder:
         return (encodings / np.linalg.norm(encodings, axis=1, keepdims=True)).astype(np.float32)
 
     def encode_query(self, pixels):
-        """Encode (256, 256, 3) pixels to one row; there are no framings."""
+        """Encode (256, 256, 3) pixels to one row; there are no crops."""
         return self.encode(pixels[np.newaxis])
 
 

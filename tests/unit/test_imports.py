@@ -60,7 +60,7 @@ def test_each_library_is_known_in_one_place(path):
         assert any(str(path).startswith(place) for place in allowed), f"{path} imports {library}"
 
 
-SERVING = ("preprocess", "encoder", "decoder", "litert", "errors", "__init__")
+SERVING = ("preprocess", "encoder", "decoder", "runtime/litert", "errors", "__init__")
 
 
 @pytest.mark.parametrize("name", SERVING)

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from index.errors import UnknownImage
-from index.search.crops import FRAMING_COST
+from index.search import crops
+from index.search.crops import CROP_COST
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from models.preprocess import Limits
@@ -112,8 +113,8 @@ def test_new_picture_is_encoded(colours):
     )
 
 
-class FramingEncoder(FakeEncoder):
-    """One framing of every picture: as a fully green one."""
+class CropEncoder(FakeEncoder):
+    """One crop of every picture: as a fully green one."""
 
     def encode_query(self, pixels):
         """Return the row of the pixels, and that of a green picture."""
@@ -121,11 +122,11 @@ class FramingEncoder(FakeEncoder):
         return self.encode(np.stack([pixels, green]))
 
 
-def test_framing_of_a_new_picture_counts_less(live_of):
-    """Dark red is most like red; its framing finds green with a score of 1 - 0.03."""
+def test_crop_of_a_new_picture_counts_less(live_of):
+    """Dark red is most like red; its crop finds green with a score of 1 - 0.03."""
     plain = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [255, 255, 255]], np.uint8)
     images = np.broadcast_to(plain[:, None, None], (4, 256, 256, 3))
-    live = live_of(FakeEncoder().encode(images), encoder=FramingEncoder())
+    live = live_of(FakeEncoder().encode(images), encoder=CropEncoder())
     query = search.query_of_bytes(live, picture_bytes((200, 0, 0)), Decoding(Limits()))
     rows, scores = rows_and_scores(search.search(live, query, Options()))
     assert rows[:2] == [1, 2]
@@ -134,13 +135,13 @@ def test_framing_of_a_new_picture_counts_less(live_of):
 
 @pytest.mark.parametrize("threshold", [None, -0.2, 0.3])
 @pytest.mark.parametrize("n_passing", [None, 100])
-def test_framed_pages_are_brute_force(live_of, threshold, n_passing, monkeypatch):
+def test_crop_pages_are_brute_force(live_of, threshold, n_passing, monkeypatch):
     """Every page, threshold and filter, by the best of four vectors, among ties and in blocks."""
     monkeypatch.setattr(crops, "_AT_ONCE", 50)
     vectors, queries, limit = with_ties(), with_ties(12, 8, seed=5)[:4], 33
     snapshot = live_of(vectors).snapshot
     passing = None if n_passing is None else np.arange(n_passing)
-    wanted = framed_scores(vectors[slice(n_passing)], queries)
+    wanted = crop_scores(vectors[slice(n_passing)], queries)
     wanted = np.sort(wanted[wanted >= (-1 if threshold is None else threshold)])[::-1]
     rows, scores = [], []
     for offset in range(0, len(wanted), limit):
@@ -151,13 +152,13 @@ def test_framed_pages_are_brute_force(live_of, threshold, n_passing, monkeypatch
         scores.extend(found.scores[offset : offset + limit].tolist())
     assert len(set(rows)) == len(wanted)
     np.testing.assert_allclose(scores, wanted, atol=1e-6)
-    np.testing.assert_allclose(framed_scores(vectors[rows], queries), scores, atol=1e-6)
+    np.testing.assert_allclose(crop_scores(vectors[rows], queries), scores, atol=1e-6)
 
 
-def framed_scores(vectors, queries):
+def crop_scores(vectors, queries):
     """Return the scores of rows for a query of several vectors, rounded as answers are."""
     cosines = vectors.astype(np.float64) @ queries.astype(np.float64).T
-    best = np.maximum(cosines[:, 0], cosines[:, 1:].max(axis=1) - FRAMING_COST)
+    best = np.maximum(cosines[:, 0], cosines[:, 1:].max(axis=1) - CROP_COST)
     return best.astype(np.float32).astype(np.float64).round(6)
 
 

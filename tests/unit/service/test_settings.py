@@ -55,7 +55,7 @@ def test_unknown_name_is_refused_with_the_nearest():
         ("LOOKALIKE_POLL_S", "inf", "a number, 0.01 or more"),
         ("LOOKALIKE_POLL_S", "nan", "a number, 0.01 or more"),
         ("PORT", "70000000", "a port, 1 to 65535"),
-        ("LOOKALIKE_FRAMINGS", "yes", "on or off, not 'yes'"),
+        ("LOOKALIKE_CROP_SEARCH", "yes", "on or off, not 'yes'"),
     ],
 )
 def test_impossible_value_is_refused_by_name(name, text, words):

@@ -562,7 +562,7 @@ def test_export_keeps_the_encodings(images: Pictures, uninterrupted: Any, export
         np.testing.assert_array_equal(encoder.encodings(images.pixels[:size]), found[:size])
 
 
-def test_exported_framings_are_the_encodings_of_framed_grids(
+def test_exported_crops_are_the_encodings_of_framed_grids(
     images: Pictures, uninterrupted: Any, exported: Path
 ) -> None:
     """Step by step: 64 px are 4x4 cells, at each of 2x2 places among 5x5, edges repeated."""
@@ -578,7 +578,7 @@ def test_exported_framings_are_the_encodings_of_framed_grids(
         encodings = encoder.get_layer("centre")(code(uninterrupted.autoencoder, whole))
         wanted.append(unit_rows(np.asarray(encodings).reshape(5, -1)))
     opened = Encoder.open(exported / "encoder.tflite")
-    found = opened.encode_framings(images.pixels[:5])
+    found = opened.encode_crops(images.pixels[:5])
     assert found.shape == (5, 4, 64)
     np.testing.assert_allclose(found, np.stack(wanted, 1), atol=1e-4)
     query = opened.encode_query(images.pixels[3])
@@ -586,7 +586,7 @@ def test_exported_framings_are_the_encodings_of_framed_grids(
     np.testing.assert_allclose(query[1:], found[3], atol=1e-5)
 
 
-def test_encoder_of_before_there_were_framings_can_be_opened(
+def test_encoder_of_before_there_were_crops_can_be_opened(
     images: Pictures, exported: Path, tmp_path: Path
 ) -> None:
     """It has none, and a query is one vector."""
@@ -595,13 +595,13 @@ def test_encoder_of_before_there_were_framings_can_be_opened(
     del fields["framings_sha256"]
     (tmp_path / "encoder.json").write_text(json.dumps(fields))
     encoder = Encoder.open(tmp_path / "encoder.tflite")
-    assert encoder.encode_framings(images.pixels[:2]).shape == (2, 0, 64)
+    assert encoder.encode_crops(images.pixels[:2]).shape == (2, 0, 64)
     np.testing.assert_array_equal(
         encoder.encode_query(images.pixels[0]), encoder.encode(images.pixels[:1])
     )
 
 
-def test_encoder_under_another_name_keeps_its_framings(
+def test_encoder_under_another_name_keeps_its_crops(
     images: Pictures, exported: Path, tmp_path: Path
 ) -> None:
     """Named by its file, it is taken over with all that lies beside it."""
@@ -612,11 +612,11 @@ def test_encoder_under_another_name_keeps_its_framings(
     options = BuildOptions(images=tmp_path, encoder=str(mine))
     folder = named_encoder(DataFolder(tmp_path / "data"), options, Stages())
     assert folder is not None
-    found = Encoder.open(folder / "encoder.tflite").encode_framings(images.pixels[:1])
+    found = Encoder.open(folder / "encoder.tflite").encode_crops(images.pixels[:1])
     assert found.shape == (1, 4, 64)
 
 
-def test_framings_of_another_export_are_refused(exported: Path, tmp_path: Path) -> None:
+def test_crops_of_another_export_are_refused(exported: Path, tmp_path: Path) -> None:
     """As any file that is not what encoder.json expects, or is not there."""
     for name in ("encoder.tflite", "encoder.json"):
         shutil.copy(exported / name, tmp_path)

@@ -421,7 +421,7 @@ EDGES = {"left": "50", "top": "0", "right": "100", "bottom": "100"}
 
 def hidden(page):
     """Return the hidden fields of the form for a part, by name."""
-    form = page.text.split("data-part>")[1].split("</form>")[0]
+    form = page.text.split("data-region>")[1].split("</form>")[0]
     fields = [attrs for tag, attrs in Reader(form).tags if attrs.get("type") == "hidden"]
     return {field["name"]: field["value"] for field in fields}
 
@@ -435,7 +435,7 @@ def test_part_of_an_uploaded_picture_without_sending_it_again(client, ids):
     assert answered(part.text)[0] == ids["later/black.png"]
     assert "60 × 60 pixels" in part.text
     assert "This part of the picture was encoded just now" in part.text
-    assert "data-part>" not in part.text
+    assert "data-region>" not in part.text
 
 
 def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
@@ -448,7 +448,7 @@ def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
     api = client.post("/api/v1/search", json=body).json
     assert answered(page.text) == [one["id"] for one in api["results"]]
     assert f'<a href="{own}">The whole picture</a>' in page.text
-    assert client.get(own, query_string=dict.fromkeys(EDGES, "")).text.count("data-part>") == 1
+    assert client.get(own, query_string=dict.fromkeys(EDGES, "")).text.count("data-region>") == 1
 
 
 @pytest.mark.parametrize(

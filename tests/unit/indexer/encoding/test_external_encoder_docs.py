@@ -1,4 +1,4 @@
-"""docs/own-encoder.md says what the code does."""
+"""docs/external-encoders.md says what the code does."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 from models.external.tflite_encoder import FIELDS, RANGES
 from tests.helpers import paths
 
-PAGE = (paths.ROOT / "docs" / "own-encoder.md").read_text(encoding="utf-8")
+PAGE = (paths.ROOT / "docs" / "external-encoders.md").read_text(encoding="utf-8")
 
 
 def test_every_range_and_field_is_explained():

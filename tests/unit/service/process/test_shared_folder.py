@@ -39,7 +39,7 @@ def test_folder_is_private_empty_and_one(memory):
 def make_in_a_process(memory, then):
     """Make a folder in a process of its own."""
     code = (
-        "import os, sys; from pathlib import Path; from service import shared_folder as s; "
+        "import os, sys; from pathlib import Path; from service.process import shared_folder as s; "
         f"s.MEMORY = Path({str(memory)!r}); print(s.make(), flush=True); {then}"
     )
     return subprocess.Popen(

@@ -1,7 +1,7 @@
 // The form works without this. With it: draw a box on the picture instead of typing its edges.
 "use strict";
 
-const details = document.querySelector("[data-part]");
+const details = document.querySelector("[data-region]");
 const frame = document.querySelector(".asked .frame");
 
 if (details && frame) {
@@ -9,7 +9,7 @@ if (details && frame) {
   const inputs = ["left", "right", "top", "bottom"].map((name) => details.querySelector(`[name=${name}]`));
   const cut = document.createElement("div");
   cut.className = "cut";
-  details.querySelector("[data-part-hint]").hidden = false;
+  details.querySelector("[data-region-hint]").hidden = false;
 
   // The picture keeps its proportions inside the square frame.
   const shown = () => {
