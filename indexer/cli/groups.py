@@ -1,0 +1,85 @@
+"""Commands about groups: `cluster` and `partition`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from index.artefacts.clusters import Clusters
+from index.snapshot import DataFolder
+from indexer import pipeline
+from indexer.cli import terminal
+from indexer.cli.options import data_option, grouping_of, grouping_options, seed_option
+from indexer.groups.partition import COPY, MODES
+from indexer.output.duplicate_lists import printable
+
+
+@click.command()
+@data_option
+@seed_option
+@grouping_options
+@click.option("--labels", help="Compare with classes: `folders`, or a CSV file as for `evaluate`.")
+@click.option("--column", help="Column of the CSV file that holds the classes.")
+@click.option(
+    "--sheets",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for a picture sheet of each group, its medoid first.",
+)
+def cluster(
+    data: Path,
+    seed: int,
+    labels: str | None,
+    column: str | None,
+    sheets: Path | None,
+    **grouping: Any,
+) -> None:
+    """Group the live snapshot anew, and publish it with these groups.
+
+    The number of groups is read off the elbow of a sweep, unless --clusters says it. Interrupted,
+    the old groups stay.
+    """
+    stages = terminal.stages()
+    known = None if labels is None else (labels, column)
+    how = grouping_of(seed, grouping)
+    found = pipeline.cluster(DataFolder(data), how, stages, known, sheets)
+    _say_groups(found)
+    stages.say(stages.summary())
+
+
+def _say_groups(found: Clusters) -> None:
+    click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
+    click.echo(f"number of groups: {found.rule}")
+    if found.n_sampled is not None:
+        click.echo(f"grouped by samples of {found.n_sampled:,} pictures, the others assigned")
+    for name, value in {"loss": found.loss, **found.quality}.items():
+        if value is not None:
+            click.echo(f"{name:<20}{value:.4f}")
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@data_option
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=COPY,
+    show_default=True,
+    help="How each picture gets there.",
+)
+@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+@click.option(
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the pictures, if it has moved.",
+)
+def partition(out: Path, data: Path, mode: str, force: bool, images: Path | None) -> None:
+    """Put the pictures into one folder for each group, in OUT; the originals stay as they are."""
+    done = pipeline.partition(DataFolder(data), out, mode, force, images, terminal.stages())
+    for path in done.missing[:20]:
+        click.echo(f"missing: {printable(path)}", err=True)
+    click.echo(
+        f"{done.n_written:,} pictures written, {done.n_kept:,} were there, "
+        f"{done.n_removed:,} removed, {len(done.missing):,} missing"
+    )

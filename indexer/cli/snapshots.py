@@ -1,0 +1,102 @@
+"""Commands about snapshots as a whole: `verify`, `export` and `snapshots`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from index.snapshot import KEPT, DataFolder
+from index.verification import verify as verify_snapshot
+from indexer import pipeline
+from indexer.cli import terminal
+from indexer.cli.options import data_option, json_option
+from indexer.encoding.choice import encoder_findings
+from indexer.errors import IndexerError
+from indexer.output import export as exporting
+
+
+@click.command()
+@data_option
+@click.option("--all", "all_rows", is_flag=True, help="Compare the whole table with a search.")
+def verify(data: Path, all_rows: bool) -> None:
+    """Check the live snapshot: every checksum, the counts, that every picture finds itself."""
+    with DataFolder(data).open_current() as snapshot:
+        findings = list(encoder_findings(snapshot))
+        findings += verify_snapshot(snapshot, all_rows, progress=terminal.progress)
+        for finding in findings:
+            click.echo(finding)
+        if findings:
+            raise IndexerError(
+                f"snapshot {snapshot.id} has {len(findings)} faults: build again, or go back with "
+                "`snapshots rollback`"
+            )
+        click.echo(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@data_option
+@click.option(
+    "--full-limit",
+    type=click.IntRange(min=0),
+    default=exporting.DEFAULT_FULL_LIMIT,
+    show_default=True,
+    help="Above this number of pictures the square files give way to the top-k table.",
+)
+def export(out: Path, data: Path, full_limit: int) -> None:
+    """Write the collection to the folder OUT as plain files: .npy, .csv and .json."""
+    with DataFolder(data).open_current() as snapshot:
+        for sentence in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
+            click.echo(sentence, err=True)
+    click.echo(f"written to {out}")
+
+
+@click.group()
+def snapshots() -> None:
+    """List published snapshots, go back to one, or remove old ones."""
+
+
+@snapshots.command("list")
+@data_option
+@json_option
+def list_snapshots(data: Path, as_json: bool) -> None:
+    """List the published snapshots, oldest first."""
+    found = pipeline.describe_snapshots(DataFolder(data))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for one in found:
+        mark = "*" if one["current"] else " "
+        if "problem" in one:
+            click.echo(f"{mark} {one['id']}  {one['problem']}")
+            continue
+        size = f"{one['size_bytes'] / 1e6:,.0f} MB"
+        click.echo(f"{mark} {one['id']}  {one['n_images']:>9,} pictures  {size:>12}")
+
+
+@snapshots.command()
+@click.argument("snapshot_id", metavar="ID")
+@data_option
+def rollback(snapshot_id: str, data: Path) -> None:
+    """Make the snapshot ID the live one, after checking it."""
+    folder = DataFolder(data)
+    with folder.locked():
+        with folder.open(snapshot_id) as snapshot:
+            pipeline.check_sound(snapshot)
+        folder.set_current(snapshot_id)
+    click.echo(f"{snapshot_id} is live")
+
+
+@snapshots.command()
+@data_option
+@click.option(
+    "--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="How many."
+)
+def prune(data: Path, keep: int) -> None:
+    """Remove all but the newest snapshots, never the live one nor one that is open."""
+    folder = DataFolder(data)
+    with folder.locked():
+        removed = folder.prune(keep)
+    click.echo(f"removed {len(removed)} snapshots")

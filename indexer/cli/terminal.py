@@ -1,0 +1,33 @@
+"""What every command shows on stderr: progress, stages, skipped files."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import click
+from tqdm import tqdm
+
+from indexer.dataset import Skipped
+from indexer.stages import Stages
+
+
+def say_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
+    """Print the first of the skipped files, each with its reason."""
+    if not skipped:
+        return
+    click.echo(f"skipped {len(skipped):,} {'file' if len(skipped) == 1 else 'files'}:", err=True)
+    for one in skipped[:n_shown]:
+        click.echo(f"  {one.path}: {one.reason}", err=True)
+    if len(skipped) > n_shown:
+        click.echo(f"  and {len(skipped) - n_shown:,} more: all are in skipped.json", err=True)
+
+
+progress = functools.partial(
+    tqdm, file=sys.stderr, dynamic_ncols=True, mininterval=0.2 if sys.stderr.isatty() else 5.0
+)
+
+
+def stages() -> Stages:
+    """Return the stages of a run that show their progress on stderr."""
+    return Stages(progress, functools.partial(click.echo, err=True))

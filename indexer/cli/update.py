@@ -1,0 +1,87 @@
+"""Commands that bring a collection up to date: `reindex`, `add` and `remove`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from index.snapshot import DataFolder
+from indexer import pipeline
+from indexer.cli import terminal
+from indexer.cli.options import data_option, json_option, metadata_option
+from indexer.options import ReindexOptions
+from indexer.stages import Stages
+
+
+@click.command()
+@click.argument("images", type=click.Path(path_type=Path), required=False)
+@data_option
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Go on although over half of the collection is gone.")
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Train a new encoder, with the options of the last build, and encode everything anew.",
+)
+@metadata_option
+@json_option
+def reindex(
+    images: Path | None,
+    data: Path,
+    dry_run: bool,
+    yes: bool,
+    retrain: bool,
+    metadata: Path | None,
+    as_json: bool,
+) -> None:
+    """Bring the collection up to date with its folder, or with the folder IMAGES.
+
+    Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id. A
+    metadata file that was given once is read again, and counts for every picture if it has changed.
+    """
+    stages = terminal.stages()
+    if retrain and not dry_run:
+        built = pipeline.retrain(DataFolder(data), images, stages, metadata)
+        terminal.say_skipped(built.skipped)
+        stages.say(stages.summary())
+        click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+        return
+    options = ReindexOptions(images, dry_run, yes, metadata)
+    _say_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@data_option
+@metadata_option
+@json_option
+def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: bool) -> None:
+    """Take single pictures into the collection; they must lie in its folder."""
+    stages = terminal.stages()
+    _say_update(pipeline.add(DataFolder(data), list(paths), stages, metadata), stages, as_json)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@data_option
+@json_option
+def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
+    """Take single pictures out of the collection by their ids.
+
+    Their files stay, and `reindex` leaves them out until `add` takes them in again.
+    """
+    stages = terminal.stages()
+    _say_update(pipeline.remove(DataFolder(data), list(ids), stages), stages, as_json)
+
+
+def _say_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
+    terminal.say_skipped(done.changes.skipped)
+    stages.say(stages.summary())
+    if as_json:
+        click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict()))
+        return
+    click.echo(done.changes.summary())
+    if done.snapshot_id is not None:
+        click.echo(f"published {done.snapshot_id}: {done.n_images:,} pictures")
