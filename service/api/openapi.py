@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, built of the pydantic models that check requests and write answers.
+"""The OpenAPI 3.1 document, built from the pydantic models of requests and responses.
 
-`models_json_schema` describes the models; `OPERATIONS` says which route takes and gives which.
-Source: https://spec.openapis.org/oas/v3.1.0
+`models_json_schema` describes the models. `OPERATIONS` lists the routes and the models that each
+uses. Source: https://spec.openapis.org/oas/v3.1.0
 """
 
 from __future__ import annotations
@@ -38,28 +38,29 @@ _WAYS_IN = {
 }
 _REF = "#/components/schemas/{model}"
 _PICTURE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-_OF_BODIES = (400, 408, 413, 415, 422)  # errors that only a request with a body can make
+_OF_BODIES = (400, 408, 413, 415, 422)  # errors of requests that have a body
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One route as the document describes it.
+    """One route in the document.
 
     Attributes
     ----------
     method, path : str
-        The path with its parameters in braces.
+        The path has its parameters in braces.
     summary : str
     answer : type or str
-        A model, or the media type of what is no JSON; "" for JSON that has no model.
+        The response: a model, the media type of a response that is not JSON, or "" for JSON
+        without a model.
     query : type or None
-        Model of the fields in the address.
+        Model of the query string.
     json : type or None
         Model of the JSON body.
     form : type or None
-        Model of the form's fields beside the picture.
+        Model of the form fields other than the picture.
     errors : tuple of int
-        Statuses beside 200 and those that every route of its kind has.
+        Error statuses in addition to those of every route of this kind.
     """
 
     method: str
@@ -73,17 +74,17 @@ class Operation:
 
     @property
     def tag(self) -> str:
-        """The heading that it stands under, by the first word of its path."""
+        """The heading in the document, chosen by the first word of the path."""
         return _TAGS[self.path.removeprefix(API).split("/")[1]]
 
     @property
     def is_open(self) -> bool:
-        """Whether it asks for no key."""
+        """Whether the route needs no API key."""
         return self.path in OPEN
 
     @property
     def statuses(self) -> list[int]:
-        """Every error status that it may answer with."""
+        """Every error status that the route may return."""
         of_query = (422,) if self.query else ()
         of_body = _OF_BODIES if self.json else ()
         of_path = (404,) if "{" in self.path else ()
@@ -97,70 +98,75 @@ class Operation:
 
 OPERATIONS = [
     Operation(
-        "post", f"{API}/search", "The pictures most like one that is sent, named, or a vector",
+        "post", f"{API}/search", "Find similar pictures by file, id, vector or examples",
         schemas.SearchAnswer, json=schemas.SearchBody, form=schemas.OptionsOfPicture, errors=(404,),
     ),
     Operation(
-        "post", f"{API}/search/batch", "Several searches at once, each with its own status",
+        "post", f"{API}/search/batch", "Run several searches at once",
         schemas.BatchAnswer, json=schemas.BatchBody,
     ),
     Operation(
-        "post", f"{API}/encode", "The vector of a picture",
+        "post", f"{API}/encode", "Return the vector of a picture",
         schemas.EncodeAnswer, json=schemas.EncodeBody, form=schemas.Request,
     ),
     Operation(
-        "get", f"{API}/images", "The collection", schemas.ImagesAnswer, schemas.FilteredPage
+        "get", f"{API}/images", "List the pictures", schemas.ImagesAnswer, schemas.FilteredPage
     ),
-    Operation("get", f"{API}/images/{{image_id}}", "One picture", schemas.ImageAnswer),
+    Operation("get", f"{API}/images/{{image_id}}", "Describe one picture", schemas.ImageAnswer),
     Operation(
-        "get", f"{API}/images/{{image_id}}/similar", "The pictures most like it",
+        "get", f"{API}/images/{{image_id}}/similar", "Find pictures similar to this one",
         schemas.SearchAnswer, schemas.Options,
     ),
     Operation(
-        "get", f"{API}/images/{{image_id}}/file", "The original file", "image/*", errors=(416,)
+        "get", f"{API}/images/{{image_id}}/file", "Return the original file", "image/*",
+        errors=(416,),
     ),
     Operation(
-        "get", f"{API}/images/{{image_id}}/thumbnail", "A JPEG of at most 256 pixels a side",
-        "image/jpeg",
+        "get", f"{API}/images/{{image_id}}/thumbnail",
+        "Return a thumbnail, a JPEG of at most 256 pixels a side", "image/jpeg",
     ),
     Operation(
-        "get", f"{API}/images/{{image_id}}/reconstruction", "What the model keeps of it, a JPEG",
-        "image/jpeg",
+        "get", f"{API}/images/{{image_id}}/reconstruction",
+        "Return the picture as decoded from its vector, a JPEG", "image/jpeg",
     ),
     Operation(
-        "get", f"{API}/clusters", "The groups, largest first",
+        "get", f"{API}/clusters", "List the groups, largest first",
         schemas.ClustersAnswer, schemas.Page, errors=(404,),
     ),
     Operation(
-        "get", f"{API}/clusters/{{label}}", "The pictures of one group, medoid first",
+        "get", f"{API}/clusters/{{label}}", "List the pictures in a group, medoid first",
         schemas.MembersAnswer, schemas.Page,
     ),
     Operation(
-        "get", f"{API}/duplicates", "Pictures that look the same",
+        "get", f"{API}/duplicates", "List groups of duplicates",
         schemas.DuplicatesAnswer, schemas.DuplicatesPage,
     ),
     Operation(
-        "get", f"{API}/map", "Where the pictures lie on the map, alike ones close together",
+        "get", f"{API}/map", "List the positions of the pictures on the map",
         schemas.MapAnswer, schemas.FilteredPage, errors=(404,),
     ),
     Operation(
-        "get", f"{API}/collection", "What the service answers from", schemas.CollectionAnswer
+        "get", f"{API}/collection", "Describe the collection, its encoder and its groups",
+        schemas.CollectionAnswer,
     ),
-    Operation("get", "/livez", "Whether the process answers", ""),
-    Operation("get", "/readyz", "Whether it can answer searches, part by part", ""),
-    Operation("get", "/metrics", "Counts and times of all workers, for Prometheus", "text/plain"),
+    Operation("get", "/livez", "Check that the process responds", ""),
+    Operation("get", "/readyz", "Check that the service can answer searches", ""),
+    Operation("get", "/metrics", "Return Prometheus metrics of all workers", "text/plain"),
 ]  # fmt: skip
 
 
 @functools.cache
 def document(bounds: schemas.Bounds = schemas.DEFAULT_BOUNDS) -> dict[str, Any]:
-    """Return the whole document, with the operator's bounds, as JSON values; not to be changed."""
+    """Return the document with the operator's bounds, as JSON values.
+
+    The result is cached: do not modify it.
+    """
     settled: dict[str, Any] = _settled(_document(), bounds)
     return settled
 
 
 def _settled(value: Any, bounds: schemas.Bounds) -> Any:
-    """Return JSON values in which the bounds have their numbers instead of their names."""
+    """Return JSON values with each bound's name replaced by its number."""
     if isinstance(value, list):
         return [_settled(one, bounds) for one in value]
     if not isinstance(value, dict):
@@ -181,16 +187,16 @@ def _document() -> dict[str, Any]:
         "info": {
             "title": "Lookalike",
             "version": "1",
-            "description": "Which pictures of a collection look like a given one.",
+            "description": "Find the pictures in a collection that look like a given picture.",
         },
-        "security": [{}, *({name: []} for name in _WAYS_IN)],  # {}: where no keys are set
+        "security": [{}, *({name: []} for name in _WAYS_IN)],  # {}: where no key is set
         "paths": paths,
         "components": {"schemas": _components(), "securitySchemes": _WAYS_IN},
     }
 
 
 def _components() -> dict[str, Any]:
-    """Describe every model that is taken or given."""
+    """Return the schemas of all request and response models."""
     taken = {model for o in OPERATIONS for model in (o.query, o.json) if model}
     given = {o.answer for o in OPERATIONS if isinstance(o.answer, type)}
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
@@ -209,7 +215,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
-        "responses": {"200": _response("As asked", _content(operation.answer))}
+        "responses": {"200": _response("Success", _content(operation.answer))}
         | {str(status): _error(operation, status) for status in operation.statuses},
     }
     if operation.json is not None:
@@ -220,7 +226,7 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _name(operation: Operation) -> str:
-    """Return a name such as get_images_similar."""
+    """Return an operation id such as get_images_one_similar."""
     words = re.findall(r"\w+", re.sub(r"\{\w+\}", "one", operation.path.removeprefix(API)))
     return "_".join([operation.method, *words])
 
@@ -243,14 +249,14 @@ def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
 def _query_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     parameter = {"name": name, "in": "query", "description": schema.pop("description")}
     schema = _without_null(schema)
-    if "$ref" in schema:  # a filter, which is written as JSON
-        content = {"schema": schema, "example": {}}  # or the page would fill in nonsense
+    if "$ref" in schema:  # a filter, sent as JSON
+        content = {"schema": schema, "example": {}}  # without one, Swagger UI invents a filter
         return parameter | {"content": {"application/json": content}}
     return parameter | {"schema": schema}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out null, which neither an address nor a form can say."""
+    """Remove null, which query strings and forms cannot express."""
     options = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
     if not options:
         return schema
@@ -284,9 +290,9 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _json_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe what is JSON in a form, as plain text.
+    """Describe a form field that holds JSON as plain text.
 
-    With a media type of its own Swagger UI would send it as a file.
+    With its own media type, Swagger UI would send the field as a file.
     """
     return {"type": "string", "description": schema["description"]}
 

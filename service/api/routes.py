@@ -1,4 +1,4 @@
-"""The JSON API: each view reads a request, calls one use case, and writes the answer."""
+"""The JSON API: each view parses a request, calls one use case and returns its result."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ FOREVER = "max-age=31536000, immutable"
 
 @bp.post("/search")
 def post_search() -> Response:
-    """Answer an uploaded picture, or a JSON body with an id, a base64 picture or a vector."""
+    """Search with an uploaded picture, or with a JSON body."""
     if request.mimetype == "multipart/form-data":
         data = uploaded_file(request, "image")
         options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), context().bounds)
@@ -77,7 +77,7 @@ def post_search() -> Response:
 
 @bp.post("/search/batch")
 def post_batch() -> Response:
-    """Answer several JSON searches from one snapshot, each with its own status."""
+    """Run several searches on one snapshot, each with its own status."""
     body = _json_body(BatchBody)
     charge_more(len(body.searches) - 1)
     with context().holder.use() as live:
@@ -88,10 +88,10 @@ def post_batch() -> Response:
 
 @bp.post("/encode")
 def post_encode() -> Response:
-    """Give the vector of an uploaded picture."""
+    """Return the vector of an uploaded picture."""
     if request.mimetype == "multipart/form-data":
         data = uploaded_file(request, "image")
-        from_fields(Request, request.form.to_dict(flat=False))  # takes no other field
+        from_fields(Request, request.form.to_dict(flat=False))  # rejects any other field
     else:
         data = decode_base64(_json_body(EncodeBody, or_form=True).image)
     with context().holder.use() as live:
@@ -110,7 +110,7 @@ def post_encode() -> Response:
 
 @bp.get("/images")
 def get_images() -> Response:
-    """List the collection in the order of its rows."""
+    """List the pictures in catalogue order."""
     page = _arguments(FilteredPage)
     with context().holder.use() as live:
         total, records = search.pictures(live, page)
@@ -127,7 +127,7 @@ def get_image(image_id: str) -> Response:
 
 @bp.get("/images/<image_id>/similar")
 def get_similar(image_id: str) -> Response:
-    """Answer a picture of the collection."""
+    """Search with a picture in the collection."""
     options = _arguments(Options)
     with context().holder.use() as live:
         query = search.query_of_id(live, image_id)
@@ -136,7 +136,7 @@ def get_similar(image_id: str) -> Response:
 
 @bp.get("/images/<image_id>/file")
 def get_file(image_id: str) -> Response:
-    """Send the original picture."""
+    """Return the original file."""
     with context().holder.use() as live:
         record = live.snapshot.catalogue.by_id(image_id)
         path = originals.find(record, context().image_root(live))
@@ -146,37 +146,39 @@ def get_file(image_id: str) -> Response:
             download_name=originals.name(record),
             etag=originals.etag(path),
         )
-    response.headers["Cache-Control"] = "no-cache"  # the file may change; its ETag tells
+    response.headers["Cache-Control"] = "no-cache"  # the file may change, and then its ETag does
     return response
 
 
 @bp.get("/images/<image_id>/thumbnail")
 def get_thumbnail(image_id: str) -> Response:
-    """Send a small JPEG of a picture."""
+    """Return a small JPEG of a picture."""
     with context().holder.use() as live:
         live.snapshot.catalogue.by_id(image_id)
         thumbnails = live.snapshot.thumbnails
         jpeg = None if thumbnails is None else thumbnails.jpeg(image_id)
     if jpeg is None:
-        raise NoThumbnail(f"there is no thumbnail of picture {image_id}: build with thumbnails")
+        raise NoThumbnail(
+            f"picture {image_id} has no thumbnail: rebuild the collection with thumbnails"
+        )
     response = Response(jpeg, mimetype="image/jpeg")
     response.set_etag(hashlib.sha256(jpeg).hexdigest()[:16])
-    response.headers["Cache-Control"] = FOREVER  # an id stands for one content
+    response.headers["Cache-Control"] = FOREVER  # an id never changes its content
     response.make_conditional(request)
     return response
 
 
 @bp.get("/images/<image_id>/reconstruction")
 def get_reconstruction(image_id: str) -> Response:
-    """Send what the decoder paints from a picture's vector, a small JPEG."""
+    """Return the picture that the decoder makes from a vector, a small JPEG."""
     with context().holder.use() as live:
         record = live.snapshot.catalogue.by_id(image_id)
         etag = reconstructions.etag(live.decoder, record)
-        is_known = request.if_none_match.contains(etag)  # then it need not be painted
+        is_known = request.if_none_match.contains(etag)  # skip decoding if the client has it
         jpeg = b"" if is_known else reconstructions.paint(live.snapshot, live.decoder, record)
     response = Response(jpeg, mimetype="image/jpeg")
     response.set_etag(etag)
-    response.headers["Cache-Control"] = "no-cache"  # another decoder paints another picture
+    response.headers["Cache-Control"] = "no-cache"  # another decoder makes another picture
     response.make_conditional(request)
     return response
 
@@ -200,7 +202,7 @@ def get_clusters() -> Response:
 
 @bp.get("/clusters/<int:label>")
 def get_cluster(label: int) -> Response:
-    """List the pictures of one group, closest to its medoid first."""
+    """List the pictures in a group, closest to the medoid first."""
     page = _arguments(Page)
     with context().holder.use() as live:
         clusters = clusters_of(live.snapshot)
@@ -213,7 +215,7 @@ def get_cluster(label: int) -> Response:
 
 @bp.get("/duplicates")
 def get_duplicates() -> Response:
-    """List the groups of pictures that look the same."""
+    """List the groups of duplicates."""
     page = _arguments(DuplicatesPage)
     with context().holder.use() as live:
         groups = live.duplicates.groups(page.threshold)
@@ -229,7 +231,7 @@ def get_duplicates() -> Response:
 
 @bp.get("/map")
 def get_map() -> Response:
-    """Say where the pictures lie on the map, in the order of their rows."""
+    """List the positions of the pictures on the map, in catalogue order."""
     page = _arguments(FilteredPage)
     with context().holder.use() as live:
         total, records = search.pictures(live, page)
@@ -239,17 +241,17 @@ def get_map() -> Response:
 
 @bp.get("/collection")
 def get_collection() -> Response:
-    """Describe the collection, its encoder and its quality."""
+    """Describe the collection, its encoder, its groups and its quality."""
     with context().holder.use() as live:
         return _json(collection_answer(live.snapshot))
 
 
 def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
-    """Read the body, which has to be JSON, or could have been a form that it is not."""
+    """Parse a JSON body; `or_form` says that the route accepts a form as well."""
     if request.mimetype != "application/json":
         form = "multipart/form-data with a picture in `image`, or " if or_form else ""
-        kind = request.mimetype or "a body without Content-Type"
-        raise UnsupportedBody(f"send {form}application/json; not {kind}")
+        kind = request.mimetype or "no Content-Type"
+        raise UnsupportedBody(f"unsupported body ({kind}): send {form}application/json")
     return from_json(model, whole_body(request), context().bounds)
 
 
@@ -259,7 +261,7 @@ def _answer(live: Live, body: SearchBody) -> SearchAnswer:
 
 
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
-    """Answer one search of several; what is wrong with it harms no other."""
+    """Run one search of a batch; its failure does not affect the others."""
     try:
         body = from_json(SearchBody, json.dumps(one).encode(), context().bounds)
         return BatchEntry(status=200, answer=_answer(live, body))
@@ -275,7 +277,7 @@ def _query_of(live: Live, body: SearchBody) -> search.Query:
         return search.query_of_examples(live, body.positive, body.negative)
     if body.vector is not None:
         return search.query_of_vector(live, body.vector)
-    assert body.image is not None  # exactly one of the four, or the body would not be valid
+    assert body.image is not None  # a valid body has exactly one of the four
     return query_of_file(live, decode_base64(body.image), body.region_box)
 
 
@@ -284,5 +286,5 @@ def _arguments(model: type[AnyRequest]) -> AnyRequest:
 
 
 def _json(answer: BaseModel) -> Response:
-    # Only `vector` is ever left unset: it is there when it was asked for.
+    # Only `vector` is ever unset: it is present if the request asked for it.
     return Response(answer.model_dump_json(exclude_unset=True), mimetype="application/json")

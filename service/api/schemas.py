@@ -1,8 +1,9 @@
-"""Requests and answers of the JSON API, as pydantic models.
+"""Requests and responses of the JSON API, as pydantic models.
 
-A request that does not fit raises `MalformedBody` where it is no JSON at all, and else
-`InvalidRequest`, which names every field. What the operator bounds is checked against `Bounds`; in
-the schemas of the models it stands as `BOUND` and its name, for `service.api.openapi` to fill in.
+A body that is not JSON raises `MalformedBody`. Any other invalid request raises `InvalidRequest`,
+which names every invalid field. Limits that the operator sets are checked against `Bounds`. In the
+models' schemas, `BOUND` and a limit's name mark the place where `service.api.openapi` writes the
+operator's number. The class docstrings and the field descriptions appear in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -35,23 +36,24 @@ from service.images.regions import Region
 
 BOUND = "x-bound"
 MAX_OFFSET = 1_000_000_000
-MAX_CONDITIONS = 100  # in each of the three lists of a filter
-_MOST_DETAILS = 10  # a vector of 4096 words need not be answered with 4096 lines
-MAX_EXAMPLES = 64  # positive ones, and negative ones
-_ROUNDING = 1e-6  # 0.1 + 0.9 may be more than 1
+MAX_CONDITIONS = 100  # in each of a filter's three lists
+_MOST_DETAILS = 10  # a vector of 4096 words must not produce 4096 messages
+MAX_EXAMPLES = 64  # positive ids, and as many negative ids
+_ROUNDING = 1e-6  # in floating point, a sum such as 0.1 + 0.9 may exceed 1
 _QUERIES = ("id", "image", "vector", "positive")
+_BASE64 = "A picture file as base64. A `data:` URL prefix is accepted."
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one request may ask for at the most; see `service.settings`.
+    """The operator's limits on one request; see `service.settings`.
 
     Attributes
     ----------
     limit : int
-        Answers on a page.
+        Items on one page of a list.
     batch : int
-        Searches in a batch.
+        Searches in one batch.
     """
 
     limit: int = 1000
@@ -63,7 +65,7 @@ DEFAULT_BOUNDS = Bounds()
 
 @dataclass(frozen=True)
 class _AtMost:
-    """Annotation: the number, or the length of the list, is at most the bound of this name."""
+    """Annotation: a number, or the length of a list, is at most the bound of this name."""
 
     name: str
 
@@ -100,33 +102,35 @@ Score = Annotated[FiniteFloat, Field(ge=-1, le=1)]
 
 
 def _given(name: str, kind: str) -> JsonDict:
-    """Return the schema of an object that has a field, which is not null."""
+    """Return the schema of an object that has this field, with a value other than null."""
     return {"required": [name], "properties": {name: {"type": kind}}}
 
 
 class Request(BaseModel):
-    """Base of what a client sends: unknown fields are refused."""
+    """A request without fields. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Match(Request):
-    """A value to be equal to; of a path, what it begins with."""
+    """The value that the key must have. For `path`: the prefix that it must have."""
 
     value: bool | Whole | FiniteFloat | str
 
 
 class Range(Request):
-    """From one number to another, both counted in."""
+    """A range of numbers, both ends included."""
 
     gte: FiniteFloat | None = None
     lte: FiniteFloat | None = None
 
 
 class Condition(Request):
-    """Something that a picture has or has not: exactly one of `match` and `range`."""
+    """A condition on one key. Requires exactly one of `match` and `range`."""
 
-    key: str = Field(description="cluster, path, width, height, or metadata. and a key of yours.")
+    key: str = Field(
+        description="`cluster`, `path`, `width`, `height`, or `metadata.` and a metadata key."
+    )
     match: Match | None = None
     range: Range | None = None
 
@@ -150,53 +154,60 @@ Conditions = Annotated[list[Condition], Field(max_length=MAX_CONDITIONS)]
 
 
 class Filter(Request):
-    """Which pictures may answer."""
+    """Conditions on the pictures to return."""
 
-    must: Conditions = Field(default=[], description="All of these.")
-    should: Conditions = Field(default=[], description="At least one of these, if there are any.")
-    must_not: Conditions = Field(default=[], description="None of these.")
+    must: Conditions = Field(default=[], description="All of these must hold.")
+    should: Conditions = Field(
+        default=[], description="At least one of these must hold, if the list is not empty."
+    )
+    must_not: Conditions = Field(default=[], description="None of these may hold.")
 
 
 class Page(Request):
-    """Which part of a list is wanted."""
+    """The page of a list to return."""
 
-    limit: Limit = Field(default=10, description="How many at most.")
-    offset: Offset = Field(default=0, description="How many to leave out before.")
+    limit: Limit = Field(default=10, description="Maximum number of items to return.")
+    offset: Offset = Field(default=0, description="Number of items to skip.")
 
 
 class DuplicatesPage(Page):
-    """Which groups of duplicates are wanted."""
+    """The page of duplicate groups to return."""
 
     threshold: Score = Field(
-        default=DEFAULT_THRESHOLD, description="Least score that joins two pictures."
+        default=DEFAULT_THRESHOLD,
+        description="Minimum score at which two pictures count as duplicates.",
     )
 
 
 class FilteredPage(Page):
-    """Which part of a list is wanted, and of which pictures."""
+    """The page of a list to return, with a filter."""
 
     filter: Filter | None = Field(
-        default=None, description="Leave out what does not pass; in forms and addresses as JSON."
+        default=None,
+        description="Return only pictures that pass this filter. "
+        "In forms and query strings, send it as JSON.",
     )
 
 
 class Options(FilteredPage):
-    """How a search is to be answered."""
+    """Options of a search."""
 
-    score_threshold: Score | None = Field(default=None, description="Leave out what scores less.")
-    include_self: bool = Field(
-        default=True, description="Whether a picture of the collection is among its own answers."
+    score_threshold: Score | None = Field(
+        default=None, description="Return only results with at least this score."
     )
-    with_vector: bool = Field(default=False, description="Whether the answers carry their vectors.")
+    include_self: bool = Field(
+        default=True, description="Whether a picture in the collection is among its own results."
+    )
+    with_vector: bool = Field(default=False, description="Whether each result includes its vector.")
 
 
 class OptionsOfPicture(Options):
-    """How a search with a picture is to be answered."""
+    """Options of a search with a picture."""
 
     region: Annotated[list[Share], Field(min_length=4, max_length=4)] | None = Field(
         default=None,
-        description="Search with a part only: [x, y, width, height] as shares of the upright "
-        "picture, from its upper left corner; in forms as JSON.",
+        description="Search with this region only: [x, y, width, height] as fractions of the "
+        "upright picture, from its top left corner. In forms, send it as JSON.",
     )
 
     @model_validator(mode="after")
@@ -204,12 +215,12 @@ class OptionsOfPicture(Options):
         if self.region is not None:
             x, y, width, height = self.region
             if x + width > 1 + _ROUNDING or y + height > 1 + _ROUNDING:
-                raise ValueError("region reaches beyond the picture: x + width and y + height <= 1")
+                raise ValueError("region extends beyond the picture: x + width and y + height <= 1")
         return self
 
     @property
     def region_box(self) -> Region | None:
-        """The region, if one is asked for that is not the whole picture."""
+        """The requested region, or None for the whole picture."""
         if self.region is None or self.region == [0, 0, 1, 1]:
             return None
         x, y, width, height = self.region
@@ -217,7 +228,7 @@ class OptionsOfPicture(Options):
 
 
 class SearchBody(OptionsOfPicture):
-    """A search as JSON: exactly one of `id`, `image`, `vector` and `positive`."""
+    """A search. Requires exactly one of `id`, `image`, `vector` and `positive`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -240,20 +251,21 @@ class SearchBody(OptionsOfPicture):
         }
     )
 
-    id: ImageId | None = Field(default=None, description="A picture of the collection.")
-    image: str | None = Field(
-        default=None, description="A picture file, base64; a data: URL is taken too."
-    )
+    id: ImageId | None = Field(default=None, description="Id of a picture in the collection.")
+    image: str | None = Field(default=None, description=_BASE64)
     vector: list[FiniteFloat] | None = Field(
-        default=None, description="Numbers of any length but zero."
+        default=None,
+        description="Query vector, with as many numbers as the collection's vectors. "
+        "It is normalised; any norm but zero is valid.",
     )
     positive: Annotated[list[ImageId], Field(min_length=1, max_length=MAX_EXAMPLES)] | None = Field(
         default=None,
-        description="Pictures of the collection that the answers are to be like; examples are "
-        "left out of the answers unless include_self is given as true.",
+        description="Ids of pictures that the results should resemble. The examples are left out "
+        "of the results unless `include_self` is set to true.",
     )
     negative: Annotated[list[ImageId], Field(max_length=MAX_EXAMPLES)] = Field(
-        default=[], description="Pictures that they are to be unlike; only with positive."
+        default=[],
+        description="Ids of pictures that the results should not resemble. Requires `positive`.",
     )
 
     @model_validator(mode="after")
@@ -261,42 +273,42 @@ class SearchBody(OptionsOfPicture):
         given = [name for name in _QUERIES if getattr(self, name) is not None]
         if len(given) != 1:
             queries = "id, image, vector and positive"
-            raise ValueError(f"give exactly one of {queries}, not {given or 'none'}")
+            raise ValueError(f"give exactly one of {queries}; got {', '.join(given) or 'none'}")
         if self.negative and self.positive is None:
-            raise ValueError("negative goes with positive: give at least one picture to be like")
+            raise ValueError("negative requires positive: give at least one positive id")
         if self.region is not None and self.id is None and self.image is None:
-            raise ValueError("region goes with id or image: a vector has no parts")
+            raise ValueError("region requires id or image")
         return self
 
     @property
     def options(self) -> Options:
-        """How the search is to be answered; by default the examples are left out."""
+        """The options. With `positive`, `include_self` is false by default."""
         if self.positive is None or "include_self" in self.model_fields_set:
             return self
         return self.model_copy(update={"include_self": False})
 
 
 class BatchBody(Request):
-    """Several searches in one request; each is checked by itself, as a `SearchBody`."""
+    """Several searches in one request. Each is validated separately, as a `SearchBody`."""
 
     searches: Annotated[list[Any], Field(min_length=1), _AtMost("batch")]
 
 
 class EncodeBody(Request):
-    """A picture as JSON."""
+    """A picture to encode."""
 
-    image: str = Field(description="A picture file, base64; a data: URL is taken too.")
+    image: str = Field(description=_BASE64)
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong with one field."""
+    """What is wrong with one field of the request."""
 
     field: str
     message: str
 
 
 class ErrorAnswer(BaseModel):
-    """What went wrong: a code for programs, a sentence for people."""
+    """An error: a code for programs and a message for people."""
 
     code: str
     message: str
@@ -304,13 +316,13 @@ class ErrorAnswer(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The one form of every error."""
+    """The body of every error response."""
 
     error: ErrorAnswer
 
 
 class ImageAnswer(BaseModel):
-    """A picture of the collection."""
+    """A picture in the collection."""
 
     id: str
     path: str
@@ -326,7 +338,7 @@ class ImageAnswer(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """A picture that answers a search."""
+    """One result of a search."""
 
     id: str
     score: float
@@ -340,7 +352,7 @@ class SearchResult(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """The answer to a search, best first."""
+    """The results of a search, best first."""
 
     snapshot: str
     mode: Literal["cached", "encoded", "vector"]
@@ -350,7 +362,7 @@ class SearchAnswer(BaseModel):
 
 
 class BatchEntry(BaseModel):
-    """One search of several: its answer, or why it has none."""
+    """The outcome of one search in a batch: its results or its error."""
 
     status: int
     answer: SearchAnswer | None = None
@@ -358,7 +370,7 @@ class BatchEntry(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """The answers to several searches, in their order, all from one snapshot."""
+    """The outcomes of a batch, in request order, all from one snapshot."""
 
     snapshot: str
     answers: list[BatchEntry]
@@ -382,7 +394,7 @@ class ImagesAnswer(BaseModel):
 
 
 class ClusterAnswer(BaseModel):
-    """One group: its size, the picture that stands for it, and the few closest to that."""
+    """A group: its size, its medoid (the most central picture), and the pictures closest to it."""
 
     label: int
     size: int
@@ -391,7 +403,7 @@ class ClusterAnswer(BaseModel):
 
 
 class ClustersAnswer(BaseModel):
-    """A page of the groups, largest first."""
+    """A page of groups, largest first."""
 
     snapshot: str
     total: int
@@ -401,14 +413,14 @@ class ClustersAnswer(BaseModel):
 
 
 class MemberAnswer(BaseModel):
-    """A picture of a group, and its score with the medoid."""
+    """A picture in a group, and its score with the first picture of the group."""
 
     score: float
     image: ImageAnswer
 
 
 class MembersAnswer(BaseModel):
-    """A page of one group: the medoid, then the others, closest to it first."""
+    """A page of one group: the medoid first, then the pictures closest to it."""
 
     snapshot: str
     label: int
@@ -417,7 +429,7 @@ class MembersAnswer(BaseModel):
 
 
 class MapPoint(BaseModel):
-    """Where a picture lies on the map: x and y from 0 to 1, pictures that are alike close."""
+    """A position on the map. x and y range from 0 to 1; similar pictures are close together."""
 
     id: str
     path: str
@@ -428,7 +440,7 @@ class MapPoint(BaseModel):
 
 
 class MapAnswer(BaseModel):
-    """A part of the map, in the order of the rows."""
+    """A page of map positions, in catalogue order."""
 
     snapshot: str
     total: int
@@ -436,15 +448,15 @@ class MapAnswer(BaseModel):
 
 
 class DuplicateGroupAnswer(BaseModel):
-    """Pictures that look the same, the largest first, and each one's score with that."""
+    """A group of duplicates, the largest picture first. Scores are with that picture."""
 
-    kind: str = Field(description="exact, pixels or near.")
+    kind: str = Field(description="`exact` (same file), `pixels` (same pixels) or `near`.")
     size: int
     members: list[MemberAnswer]
 
 
 class DuplicatesAnswer(BaseModel):
-    """A page of the groups of duplicates, the group with the most pictures first."""
+    """A page of duplicate groups, largest group first."""
 
     snapshot: str
     threshold: float
@@ -453,14 +465,14 @@ class DuplicatesAnswer(BaseModel):
 
 
 class ElbowPoint(BaseModel):
-    """Error within the groups, for one number of groups that was tried."""
+    """Error within the groups, for one number of groups."""
 
     n_clusters: int
     wce: float
 
 
 class ClusteringAnswer(BaseModel):
-    """How the groups were found."""
+    """How the groups were made, and how good they are."""
 
     n_clusters: int
     algorithm: str
@@ -474,7 +486,7 @@ class ClusteringAnswer(BaseModel):
 
 
 class CollectionAnswer(BaseModel):
-    """What the service answers from."""
+    """The collection, its encoder, its groups and its quality."""
 
     snapshot: str
     created: str
@@ -490,32 +502,48 @@ AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 
 def from_json(model: type[AnyRequest], body: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> AnyRequest:
-    """Read a JSON body; numbers must be numbers.
+    """Parse and validate a JSON body. Numbers may not be sent as text.
+
+    Parameters
+    ----------
+    model : type
+        The request's model.
+    body : bytes
+    bounds : Bounds
 
     Raises
     ------
     MalformedBody
-        If it is no JSON.
+        If the body is not JSON.
     InvalidRequest
-        If it does not fit.
+        If the body does not match the model.
     """
     try:
         return model.model_validate_json(body, strict=True, context=bounds)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
-            raise MalformedBody(f"the body is not JSON: {error.errors()[0]['msg']}") from error
+            why = error.errors()[0]["msg"]
+            raise MalformedBody(f"the body is not valid JSON: {why}") from error
         raise _invalid(error) from error
 
 
 def from_fields(
     model: type[AnyRequest], fields: Mapping[str, list[str]], bounds: Bounds = DEFAULT_BOUNDS
 ) -> AnyRequest:
-    """Read form fields or a query string, where everything is text.
+    """Parse and validate form fields or a query string, where every value is text.
+
+    Parameters
+    ----------
+    model : type
+        The request's model.
+    fields : mapping of str to list of str
+        Every value of each field.
+    bounds : Bounds
 
     Raises
     ------
     InvalidRequest
-        If a field does not fit or comes twice.
+        If a field is invalid, or is given twice and is not a list.
     """
     lists = {n for n, field in model.model_fields.items() if get_origin(field.annotation) is list}
     twice = [
@@ -539,38 +567,38 @@ def from_fields(
 
 
 def _filter_of_text(text: str) -> Filter:
-    """Read the one field that is JSON; what is wrong with it is wrong with a field."""
+    """Parse a filter in a text field, where malformed JSON is the fault of that field."""
     try:
         return from_json(Filter, text.encode("utf-8", "replace"))
     except MalformedBody:
-        raise InvalidRequest([("filter", "is not JSON")]) from None
+        raise InvalidRequest([("filter", "is not valid JSON")]) from None
     except InvalidRequest as error:
         details = [(f"filter.{name}".rstrip("."), why) for name, why in error.details]
         raise InvalidRequest(details) from error
 
 
 def _list_of_text(name: str, text: str) -> Any:
-    """Read a JSON list, with or without its brackets: Swagger UI, as people do, leaves them out."""
+    """Parse a JSON list, with or without its brackets: Swagger UI and people leave them out."""
     text = text.strip()
     try:
         return json.loads(text if text.startswith("[") else f"[{text}]")
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest([(name, "is no list of numbers")]) from error
+        raise InvalidRequest([(name, "is not a list of numbers")]) from error
 
 
 def decode_base64(text: str) -> bytes:
-    """Return the bytes of a base64 text, with or without the head of a data: URL.
+    """Return the bytes of a base64 text, with or without a `data:` URL prefix.
 
     Raises
     ------
     InvalidRequest
-        If it is no base64.
+        If the text is not valid base64.
     """
     _, _, tail = text.partition(",") if text.startswith("data:") else ("", "", text)
     try:
         return base64.b64decode("".join(tail.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest([("image", f"is not base64: {error}")]) from error
+        raise InvalidRequest([("image", f"is not valid base64: {error}")]) from error
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:
@@ -579,7 +607,7 @@ def _invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _plain(error: ErrorDetails) -> str:
-    """Say in plain words what pydantic found."""
+    """Return pydantic's message without its own vocabulary."""
     if error["type"] == "extra_forbidden":
         return "is not a field of this request"
     if error["type"] == "missing":

@@ -224,7 +224,7 @@ def test_value_that_nothing_can_equal_is_refused(value):
 @pytest.mark.parametrize("text", ["", "{", "{'must': []}", "\ud800"])
 def test_filter_that_is_no_json(text):
     """In a form or an address it is a field like others: invalid, not malformed."""
-    with pytest.raises(InvalidRequest, match="filter: is not JSON"):
+    with pytest.raises(InvalidRequest, match="filter: is not valid JSON"):
         from_fields(FilteredPage, {"filter": [text]})
 
 

@@ -616,7 +616,7 @@ def test_part_of_a_picture_of_the_collection(client, place, ids):
         ([0, 0, 1, 1, 1], "region", "at most 4 items"),
         ([-0.1, 0, 1, 1], "region.0", "greater than or equal to 0"),
         ([0, 0, 1, 1.1], "region.3", "less than or equal to 1"),
-        ([0.5, 0, 0.6, 1], "", "reaches beyond the picture"),
+        ([0.5, 0, 0.6, 1], "", "extends beyond the picture"),
         ([0, 0, 0.1, 1], "region", "covers 6 x 48 of its 64 x 48 pixels"),
         ([0, 0, 0, 0], "region", "covers 0 x 0"),
         (["left", 0, 1, 1], "region.0", "should be a valid number"),
@@ -634,13 +634,13 @@ def test_part_that_cannot_be_cut_out(client, region, field, message):
 
 
 def test_part_needs_a_picture(client, ids):
-    """A vector has no parts, and text that is no list is no region."""
+    """A vector has no region, and text must be a list to be one."""
     for query in ({"vector": [1, 0, 0, 0]}, {"positive": [ids["000.png"]]}):
         answer = client.post("/api/v1/search", json=query | {"region": LEFT})
         assert answer.status_code == 422
-        assert "region goes with id or image" in answer.json["error"]["message"]
+        assert "region requires id or image" in answer.json["error"]["message"]
     assert upload(client, halves(), region="0;0;1;1").json["error"]["details"] == [
-        {"field": "region", "message": "is no list of numbers"}
+        {"field": "region", "message": "is not a list of numbers"}
     ]
 
 

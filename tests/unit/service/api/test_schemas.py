@@ -107,7 +107,7 @@ def test_base64_is_read_with_or_without_a_head(head):
 @pytest.mark.parametrize("text", ["a", "äöü=", "ab$c"])
 def test_what_is_no_base64_is_refused(text):
     """The field is named."""
-    with pytest.raises(InvalidRequest, match="image: is not base64"):
+    with pytest.raises(InvalidRequest, match="image: is not valid base64"):
         decode_base64(text)
 
 
