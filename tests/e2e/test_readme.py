@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 
-import pytest
-
 from indexer.cli import cli
 from tests.helpers import paths
 
@@ -50,14 +48,3 @@ def test_every_command_shown_exists():
 
     assert {"build", "search", "verify"} <= named
     assert named <= set(cli.commands)
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "GLOSSARY.md", "CHANGELOG.md"])
-def test_every_link_leads_somewhere(page):
-    """A relative link names a file or folder of the project."""
-    text = (REPOSITORY / page).read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#]+)\)", text)
-
-    missing = [link for link in links if "://" not in link and not (REPOSITORY / link).exists()]
-
-    assert missing == []
