@@ -95,7 +95,7 @@ def measure_elbows(rows: VectorRows, elbows: tuple[str, ...], classes: Classes |
         sampled = "" if found.n_sampled is None else f", samples of {found.n_sampled}"
         click.echo(
             f"{elbow:>9}: {len(found)} groups ({'clear' if found.elbow_clear else 'no clear'} "
-            f"elbow, bend {found.elbow_bend:.2f}), {found.seconds:.1f} s in all "
+            f"elbow, knee strength {found.knee_strength:.2f}), {found.seconds:.1f} s in all "
             f"({busy_s:.1f} s of processor time), "
             f"{memory.peak_mb:.0f} MB anonymous at most ({memory.before_mb:.0f} before), "
             f"loss {found.loss:.2f}{sampled}"

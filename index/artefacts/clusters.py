@@ -16,6 +16,7 @@ from index.errors import CorruptSnapshot, IndexFailure, NewerSchema
 
 SCHEMA = 1
 FIXED = "fixed"  # the rule where the number of groups was given, not found
+_KNEE_STRENGTH = "elbow_bend"  # its key in the file
 
 
 class InvalidClusters(IndexFailure, ValueError):
@@ -53,9 +54,9 @@ class Clusters:
         How the number of groups was chosen, with its source; "fixed" where it was given.
     elbow_clear : bool or None
         Whether the curve has a clear elbow; None without a sweep.
-    elbow_bend : float or None
-        How sharply the curve bends there: 1 for a smooth curve; clear from 1.25 on. None without
-        a sweep.
+    knee_strength : float or None
+        How much faster the error falls before the elbow than after it: 1 for a smooth curve, 1.25
+        or more for a clear elbow. None without a sweep. "elbow_bend" in the file.
     algorithm : str
         "fasterpam" or "pyclustering".
     seed : int
@@ -79,7 +80,7 @@ class Clusters:
     wce_method: str | None = None
     rule: str = FIXED
     elbow_clear: bool | None = None
-    elbow_bend: float | None = None
+    knee_strength: float | None = None
     n_sampled: int | None = None
     quality: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -179,7 +180,7 @@ class Clusters:
             "algorithm": self.algorithm,
             "rule": self.rule,
             "elbow_clear": self.elbow_clear,
-            "elbow_bend": self.elbow_bend,
+            _KNEE_STRENGTH: self.knee_strength,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "n_sampled": self.n_sampled,
@@ -252,7 +253,8 @@ def _check_schema(found: dict[str, Any], path: Path) -> None:
 
 def _arguments(found: dict[str, Any]) -> dict[str, Any]:
     """Turn what was read into the constructor's arguments."""
-    arguments = {f.name: found[f.name] for f in fields(Clusters)}
+    names = {f.name: f.name for f in fields(Clusters)} | {"knee_strength": _KNEE_STRENGTH}
+    arguments = {name: found[key] for name, key in names.items()}
     arguments["labels"] = _integers(found, "labels", np.int32)
     arguments["medoids"] = _integers(found, "medoids", np.int64)
     arguments["scores"] = np.array(found["scores"], np.float32)

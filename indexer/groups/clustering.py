@@ -29,7 +29,7 @@ from indexer.groups.dissimilarity import (
     assign,
     dissimilarities,
 )
-from indexer.groups.elbow import CLEAR_BEND, RULE, Elbow, check_range, find_elbow
+from indexer.groups.elbow import CLEAR_KNEE, RULE, Elbow, check_range, find_elbow
 from indexer.groups.error_curves import Curve, kmeans_curve, kmedoids_curve, pyclustering_curve
 from indexer.groups.fasterpam import Diss, KMedoidsResult, check_n_clusters, fasterpam
 from indexer.groups.pyclustering_kmedoids import (
@@ -230,7 +230,7 @@ def group_images(
         wce_method=choice.method,
         rule=choice.rule,
         elbow_clear=None if choice.elbow is None else choice.elbow.is_clear,
-        elbow_bend=None if choice.elbow is None else choice.elbow.bend,
+        knee_strength=None if choice.elbow is None else choice.elbow.knee_strength,
         n_sampled=None if size == len(rows) else size,
         quality=_quality(found, classes),
     )
@@ -342,9 +342,8 @@ def _choose(
     elbow = find_elbow(curve.wce)
     if not elbow.is_clear:
         say(
-            f"the curve has no clear elbow (it bends by {elbow.bend:.2f}; a smooth curve by 1, a "
-            f"clear elbow by {CLEAR_BEND} or more): {elbow.n_clusters} groups are a choice, not a "
-            "finding"
+            f"No clear elbow (knee strength {elbow.knee_strength:.2f}; {CLEAR_KNEE} or more is "
+            f"clear). Using {elbow.n_clusters} groups."
         )
     return _Choice(elbow.n_clusters, RULE, curve, how.elbow, elbow)
 

@@ -1,14 +1,14 @@
-"""The elbow: how many groups a collection falls into, read off the curve of errors.
+"""The elbow: how many groups a collection has, read off the curve of errors.
 
 The number of groups is the point of the curve (within-cluster error against number of groups)
 farthest from the straight line between its ends, as in V. Satopaa, J. Albrecht, D. Irwin and
 B. Raghavan, "Finding a 'Kneedle' in a Haystack: Detecting Knee Points in System Behavior", ICDCS
 Workshops 2011, doi:10.1109/ICDCSW.2011.20 (without its smoothing), and in pyclustering's `elbow`.
 
-That rule always answers, also where there is nothing to find: pictures spread evenly over a sphere
-of few dimensions give a smooth convex curve, far from the line. So the curve's bend is told too.
-A smooth curve loses about the same share of its error with each doubling of the number of groups;
-at a true elbow it loses much up to it and little after.
+This rule gives a number even if there are no groups: pictures spread evenly over a sphere of few
+dimensions give a smooth convex curve, far from the line. The knee strength tells the two apart.
+A smooth curve loses about the same share of its error with each doubling of the number of groups.
+At a true elbow, the error falls fast up to the elbow and slowly after it.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from dataclasses import dataclass
 from indexer.errors import IndexerError
 
 RULE = "farthest from the line between the curve's ends (Satopaa et al. 2011)"
-CLEAR_BEND = 1.25  # random vectors gave 0.5 to 1.05, groups that were found 1.3 to 100
-_MOST_BEND = 100.0
+CLEAR_KNEE = 1.25  # random vectors gave 0.5 to 1.05, groups that were found 1.3 to 100
+_MAX_KNEE_STRENGTH = 100.0
 
 
 class InvalidRange(IndexerError, ValueError):
-    """The numbers of groups to try do not make a range."""
+    """The range of numbers of groups to try is empty."""
 
 
 @dataclass(frozen=True)
 class Elbow:
-    """Where a curve of errors bends most.
+    """The elbow of a curve of errors.
 
     Attributes
     ----------
     n_clusters : int
-        Number of groups at the bend.
+        Number of groups at the elbow.
     distance : float
-        How far the curve is below the line there, as a share of its whole fall: 0 for a straight
-        curve, nearly 1 for one that falls at once to its end.
-    bend : float
-        How many times as fast the error falls, on logarithmic scales, from half as many groups up
-        to this number than from this number to twice as many; at most 100. 1 for a smooth curve;
-        0 where the curve does not go on to both sides.
+        Distance of the curve below the line at the elbow, as a fraction of the total fall: 0 for a
+        straight curve, almost 1 for a curve that falls to its end at once.
+    knee_strength : float
+        Slope of the error on logarithmic scales from half as many groups to this number, divided
+        by the slope from this number to twice as many; at most 100. 1 for a smooth curve; 0 if the
+        elbow is at an end of the curve.
     """
 
     n_clusters: int
     distance: float
-    bend: float
+    knee_strength: float
 
     @property
     def is_clear(self) -> bool:
-        """Whether the curve bends so much that there are groups to find."""
-        return self.bend >= CLEAR_BEND
+        """Whether the knee is strong enough to show that there are groups."""
+        return self.knee_strength >= CLEAR_KNEE
 
 
 def find_elbow(wce: Mapping[int, float]) -> Elbow:
@@ -75,26 +75,26 @@ def find_elbow(wce: Mapping[int, float]) -> Elbow:
 
     Notes
     -----
-    The axes need no scaling: it changes neither the order of the distances, nor the logarithmic
-    slopes' ratio.
+    The axes need no scaling: it changes neither the order of the distances nor the ratio of the
+    logarithmic slopes.
     """
     if not wce:
-        raise InvalidRange("no number of groups has been tried, so there is no curve to judge")
+        raise InvalidRange("the error curve is empty: try at least one number of groups")
     first, last = min(wce), max(wce)
     fall = wce[first] - wce[last]
     if fall <= 0:
         return Elbow(first, 0.0, 0.0)
     below = {at: _line(wce, first, last, at) - error for at, error in sorted(wce.items())}
     best = max(below, key=below.__getitem__)
-    return Elbow(best, below[best] / fall, _bend(wce, best))
+    return Elbow(best, below[best] / fall, _knee_strength(wce, best))
 
 
 def check_range(min_clusters: int, max_clusters: int) -> None:
     """Raise InvalidRange unless 1 <= min_clusters <= max_clusters."""
     if not 1 <= min_clusters <= max_clusters:
         raise InvalidRange(
-            f"{min_clusters} to {max_clusters} groups is no range: the least number must be at "
-            "least 1, and at most the largest"
+            f"{min_clusters} to {max_clusters} groups is not a range: the minimum must be at least "
+            "1 and not above the maximum"
         )
 
 
@@ -102,7 +102,7 @@ def _line(wce: Mapping[int, float], first: int, last: int, at: int) -> float:
     return wce[first] + (wce[last] - wce[first]) * (at - first) / (last - first)
 
 
-def _bend(wce: Mapping[int, float], elbow: int) -> float:
+def _knee_strength(wce: Mapping[int, float], elbow: int) -> float:
     before = max(min(wce), round(elbow / 2))
     after = min(max(wce), 2 * elbow)
     if not before < elbow < after:
@@ -110,12 +110,12 @@ def _bend(wce: Mapping[int, float], elbow: int) -> float:
     fall_before, fall_after = _steepness(wce, before, elbow), _steepness(wce, elbow, after)
     if fall_before == 0:
         return 0.0
-    return fall_before / max(fall_after, fall_before / _MOST_BEND)
+    return fall_before / max(fall_after, fall_before / _MAX_KNEE_STRENGTH)
 
 
 def _steepness(wce: Mapping[int, float], start: int, stop: int) -> float:
-    """Return the share of error that is lost from start to stop, for each doubling."""
-    # Errors of 0 (as many groups as different pictures) would be infinitely deep.
+    """Return the slope of the error from start to stop, on logarithmic scales."""
+    # An error of 0 (as many groups as different pictures) has no logarithm.
     least = 1e-6 * max(wce.values())
     fall = math.log(max(wce[start], least) / max(wce[stop], least))
     return max(fall, 0.0) / math.log(stop / start)

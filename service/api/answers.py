@@ -199,7 +199,7 @@ def _clustering_answer(clusters: Clusters | None) -> ClusteringAnswer | None:
         algorithm=clusters.algorithm,
         rule=clusters.rule,
         elbow_clear=clusters.elbow_clear,
-        elbow_bend=clusters.elbow_bend,
+        knee_strength=clusters.knee_strength,
         loss=clusters.loss,
         quality=dict(clusters.quality),
         wce_method=clusters.wce_method,

@@ -478,7 +478,7 @@ class ClusteringAnswer(BaseModel):
     algorithm: str
     rule: str
     elbow_clear: bool | None
-    elbow_bend: float | None
+    knee_strength: float | None
     loss: float
     quality: dict[str, float | None]
     wce_method: str | None

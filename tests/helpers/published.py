@@ -93,7 +93,7 @@ def clusters_of(vectors, n_clusters, elbow_clear) -> Clusters:
         wce_method="kmedoids",
         rule="elbow",
         elbow_clear=elbow_clear,
-        elbow_bend=1.5 if elbow_clear else 1.0,
+        knee_strength=1.5 if elbow_clear else 1.0,
     )
 
 

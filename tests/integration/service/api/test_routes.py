@@ -317,7 +317,7 @@ def test_collection(client):
     assert about["quality"] == {"n_labelled": 4, "precision_at_10": 0.25}
     found = about["clustering"]
     assert (found["n_clusters"], found["rule"], found["wce_method"]) == (3, "elbow", "kmedoids")
-    assert (found["elbow_clear"], found["elbow_bend"]) == (True, 1.5)
+    assert (found["elbow_clear"], found["knee_strength"]) == (True, 1.5)
     assert found["elbow"] == [
         {"n_clusters": 2, "wce": 3.0},
         {"n_clusters": 3, "wce": 1.5},

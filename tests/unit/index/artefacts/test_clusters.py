@@ -95,7 +95,7 @@ def test_saved_groups_come_back(tmp_path):
         wce_method="kmeans",
         rule="a rule",
         elbow_clear=False,
-        elbow_bend=0.9,
+        knee_strength=0.9,
         n_sampled=5,
         quality={"medoid_silhouette": None, "nmi": 0.5},
     )
@@ -103,6 +103,7 @@ def test_saved_groups_come_back(tmp_path):
     written.save(tmp_path / "clusters.json")
     read = Clusters.load(tmp_path / "clusters.json")
 
+    assert json.loads((tmp_path / "clusters.json").read_text())["elbow_bend"] == 0.9
     for name, value in vars(written).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(read, name), value)

@@ -15,7 +15,7 @@ from indexer.groups.clustering import (
     group_images,
 )
 from indexer.groups.dissimilarity import BadVectors
-from indexer.groups.elbow import CLEAR_BEND, InvalidRange
+from indexer.groups.elbow import CLEAR_KNEE, InvalidRange
 from indexer.groups.fasterpam import InvalidNumberOfClusters
 from indexer.groups.pyclustering_kmedoids import PyclusteringTooSlow
 from tests.helpers.matrices import blobs, random_unit, same_groups
@@ -34,7 +34,7 @@ def test_groups_that_are_there(elbow):
     assert (found.wce_method, [n for n, _ in found.wce]) == (elbow, list(range(2, 31)))
     assert "Satopaa" in found.rule
     assert found.elbow_clear
-    assert found.elbow_bend >= CLEAR_BEND
+    assert found.knee_strength >= CLEAR_KNEE
     assert found.n_sampled is None
 
 
@@ -57,7 +57,7 @@ def test_given_number_needs_no_sweep():
     found = group_images(blobs(60, 4)[0], Grouping(n_clusters=4))
 
     assert (len(found), found.wce, found.wce_method, found.rule) == (4, (), None, "fixed")
-    assert (found.elbow_clear, found.elbow_bend) == (None, None)
+    assert (found.elbow_clear, found.knee_strength) == (None, None)
 
 
 def test_vectors_of_a_store():
@@ -78,8 +78,8 @@ def test_no_clear_elbow_is_said():
     found = group_images(random_unit(200, 64), Grouping(max_clusters=40), say=said.append)
 
     assert found.elbow_clear is False
-    assert "no clear elbow" in said[0]
-    assert f"{len(found)} groups are a choice" in said[0]
+    assert said[0].startswith("No clear elbow (knee strength ")
+    assert said[0].endswith(f"Using {len(found)} groups.")
 
 
 def test_same_seed_same_groups():

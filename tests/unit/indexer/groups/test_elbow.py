@@ -28,28 +28,28 @@ def test_elbow_of_a_curve_by_hand():
     assert elbow.n_clusters == 4
     assert elbow.distance == pytest.approx(38 / 84)
     # From 2 to 4 groups the error falls to a fifth, from 4 to 6 to four fifths.
-    assert elbow.bend == pytest.approx(
+    assert elbow.knee_strength == pytest.approx(
         (math.log(5) / math.log(2)) / (math.log(1.25) / math.log(1.5))
     )
     assert elbow.is_clear
 
 
 def test_elbow_does_not_depend_on_the_scale():
-    """Errors in another unit give the same elbow, distance and bend."""
+    """Errors in another unit give the same elbow, distance and knee strength."""
     curve = {2: 100.0, 3: 60.0, 4: 20.0, 5: 18.0, 6: 16.0}
 
     scaled = find_elbow({at: 1e-3 * error for at, error in curve.items()})
 
     assert scaled.n_clusters == 4
-    assert scaled.bend == pytest.approx(find_elbow(curve).bend)
+    assert scaled.knee_strength == pytest.approx(find_elbow(curve).knee_strength)
 
 
 def test_smooth_curve_has_no_clear_elbow():
-    """A power law lies far from its line, and yet bends nowhere: its bend is 1."""
+    """A power law is far from its line, but has no elbow: its knee strength is 1."""
     elbow = find_elbow({at: at**-0.5 for at in range(2, 101)})
 
     assert elbow.distance > 0.5
-    assert elbow.bend == pytest.approx(1)
+    assert elbow.knee_strength == pytest.approx(1)
     assert not elbow.is_clear
 
 
@@ -63,19 +63,19 @@ def test_curve_too_short_to_bend(curve, n_clusters):
     elbow = find_elbow(curve)
 
     assert elbow.n_clusters == n_clusters
-    assert (elbow.bend, elbow.is_clear) == (0.0, False)
+    assert (elbow.knee_strength, elbow.is_clear) == (0.0, False)
 
 
 def test_curve_that_falls_to_nothing():
     """As many groups as different pictures leave no error: as clear as can be, and finite."""
     elbow = find_elbow({2: 8.0, 3: 4.0, 4: 0.0, 5: 0.0, 6: 0.0, 7: 0.0, 8: 0.0})
 
-    assert (elbow.n_clusters, elbow.bend) == (4, 100.0)
+    assert (elbow.n_clusters, elbow.knee_strength) == (4, 100.0)
 
 
 def test_empty_curve():
     """Without a curve there is nothing to read off."""
-    with pytest.raises(InvalidRange, match="no number of groups has been tried"):
+    with pytest.raises(InvalidRange, match="the error curve is empty"):
         find_elbow({})
 
 
