@@ -99,23 +99,24 @@ class Operation:
 OPERATIONS = [
     Operation(
         "post", f"{API}/search", "Find similar pictures by file, id, vector or examples",
-        schemas.SearchAnswer, json=schemas.SearchBody, form=schemas.OptionsOfPicture, errors=(404,),
+        schemas.SearchResponse, json=schemas.SearchBody, form=schemas.OptionsOfPicture,
+        errors=(404,),
     ),
     Operation(
         "post", f"{API}/search/batch", "Run several searches at once",
-        schemas.BatchAnswer, json=schemas.BatchBody,
+        schemas.BatchResponse, json=schemas.BatchBody,
     ),
     Operation(
         "post", f"{API}/encode", "Return the vector of a picture",
-        schemas.EncodeAnswer, json=schemas.EncodeBody, form=schemas.Request,
+        schemas.EncodeResponse, json=schemas.EncodeBody, form=schemas.Request,
     ),
     Operation(
-        "get", f"{API}/images", "List the pictures", schemas.ImagesAnswer, schemas.FilteredPage
+        "get", f"{API}/images", "List the pictures", schemas.ImagesResponse, schemas.FilteredPage
     ),
-    Operation("get", f"{API}/images/{{image_id}}", "Describe one picture", schemas.ImageAnswer),
+    Operation("get", f"{API}/images/{{image_id}}", "Describe one picture", schemas.ImageInfo),
     Operation(
         "get", f"{API}/images/{{image_id}}/similar", "Find pictures similar to this one",
-        schemas.SearchAnswer, schemas.Options,
+        schemas.SearchResponse, schemas.Options,
     ),
     Operation(
         "get", f"{API}/images/{{image_id}}/file", "Return the original file", "image/*",
@@ -131,23 +132,23 @@ OPERATIONS = [
     ),
     Operation(
         "get", f"{API}/clusters", "List the groups, largest first",
-        schemas.ClustersAnswer, schemas.Page, errors=(404,),
+        schemas.ClustersResponse, schemas.Page, errors=(404,),
     ),
     Operation(
         "get", f"{API}/clusters/{{label}}", "List the pictures in a group, medoid first",
-        schemas.MembersAnswer, schemas.Page,
+        schemas.MembersResponse, schemas.Page,
     ),
     Operation(
         "get", f"{API}/duplicates", "List groups of duplicates",
-        schemas.DuplicatesAnswer, schemas.DuplicatesPage,
+        schemas.DuplicatesResponse, schemas.DuplicatesPage,
     ),
     Operation(
         "get", f"{API}/map", "List the positions of the pictures on the map",
-        schemas.MapAnswer, schemas.FilteredPage, errors=(404,),
+        schemas.MapResponse, schemas.FilteredPage, errors=(404,),
     ),
     Operation(
         "get", f"{API}/collection", "Describe the collection, its encoder and its groups",
-        schemas.CollectionAnswer,
+        schemas.CollectionResponse,
     ),
     Operation("get", "/livez", "Check that the process responds", ""),
     Operation("get", "/readyz", "Check that the service can answer searches", ""),

@@ -10,40 +10,40 @@ from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
 
 from service import search
-from service.api.answers import (
-    MOST_MEMBERS,
-    cluster_answers,
-    clusters_of,
-    collection_answer,
-    duplicate_group_answers,
-    image_answer,
-    map_points,
-    member_answers,
-    members_of,
-    search_answer,
-)
 from service.api.queries import query_of_file, query_of_indexed
+from service.api.responses import (
+    MOST_MEMBERS,
+    cluster_infos,
+    clusters_of,
+    collection_response,
+    duplicate_group_infos,
+    image_info,
+    map_points,
+    member_infos,
+    members_of,
+    search_response,
+)
 from service.api.schemas import (
     AnyRequest,
-    BatchAnswer,
     BatchBody,
     BatchEntry,
-    ClustersAnswer,
-    DuplicatesAnswer,
+    BatchResponse,
+    ClustersResponse,
     DuplicatesPage,
-    EncodeAnswer,
+    DuplicatesResponse,
     EncodeBody,
-    ErrorAnswer,
+    EncodeResponse,
+    ErrorInfo,
     FilteredPage,
-    ImagesAnswer,
-    MapAnswer,
-    MembersAnswer,
+    ImagesResponse,
+    MapResponse,
+    MembersResponse,
     Options,
     OptionsOfPicture,
     Page,
     Request,
-    SearchAnswer,
     SearchBody,
+    SearchResponse,
     decode_base64,
     from_fields,
     from_json,
@@ -69,10 +69,10 @@ def post_search() -> Response:
         options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), context().bounds)
         with context().holder.use() as live:
             query = query_of_file(live, data, options.region_box)
-            return _json(search_answer(live.snapshot, search.search(live, query, options)))
+            return _json(search_response(live.snapshot, search.search(live, query, options)))
     body = _json_body(SearchBody, or_form=True)
     with context().holder.use() as live:
-        return _json(_answer(live, body))
+        return _json(_respond(live, body))
 
 
 @bp.post("/search/batch")
@@ -83,7 +83,7 @@ def post_batch() -> Response:
     with context().holder.use() as live:
         entries = [_batch_entry(live, one) for one in body.searches]
         note_mode("batch")
-        return _json(BatchAnswer(snapshot=live.id, answers=entries))
+        return _json(BatchResponse(snapshot=live.id, answers=entries))
 
 
 @bp.post("/encode")
@@ -99,7 +99,7 @@ def post_encode() -> Response:
         mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
         note_mode(mode)
         return _json(
-            EncodeAnswer(
+            EncodeResponse(
                 snapshot=live.id,
                 mode=mode,
                 encoder=live.encoder.fingerprint,
@@ -114,15 +114,15 @@ def get_images() -> Response:
     page = _arguments(FilteredPage)
     with context().holder.use() as live:
         total, records = search.pictures(live, page)
-        images = [image_answer(live.snapshot, record) for record in records]
-        return _json(ImagesAnswer(snapshot=live.id, total=total, images=images))
+        images = [image_info(live.snapshot, record) for record in records]
+        return _json(ImagesResponse(snapshot=live.id, total=total, images=images))
 
 
 @bp.get("/images/<image_id>")
 def get_image(image_id: str) -> Response:
     """Describe one picture."""
     with context().holder.use() as live:
-        return _json(image_answer(live.snapshot, live.snapshot.catalogue.by_id(image_id)))
+        return _json(image_info(live.snapshot, live.snapshot.catalogue.by_id(image_id)))
 
 
 @bp.get("/images/<image_id>/similar")
@@ -131,7 +131,7 @@ def get_similar(image_id: str) -> Response:
     options = _arguments(Options)
     with context().holder.use() as live:
         query = search.query_of_id(live, image_id)
-        return _json(search_answer(live.snapshot, search.search(live, query, options)))
+        return _json(search_response(live.snapshot, search.search(live, query, options)))
 
 
 @bp.get("/images/<image_id>/file")
@@ -190,14 +190,14 @@ def get_clusters() -> Response:
     with context().holder.use() as live:
         clusters = clusters_of(live.snapshot)
         labels = range(len(clusters))[page.offset : page.offset + page.limit]
-        answer = ClustersAnswer(
+        response = ClustersResponse(
             snapshot=live.id,
             total=len(clusters),
             algorithm=clusters.algorithm,
             rule=clusters.rule,
-            clusters=cluster_answers(live.snapshot, clusters, labels),
+            clusters=cluster_infos(live.snapshot, clusters, labels),
         )
-        return _json(answer)
+        return _json(response)
 
 
 @bp.get("/clusters/<int:label>")
@@ -208,9 +208,9 @@ def get_cluster(label: int) -> Response:
         clusters = clusters_of(live.snapshot)
         rows = members_of(clusters, label)
         wanted = rows[page.offset : page.offset + page.limit]
-        members = member_answers(live.snapshot, clusters, wanted)
-        answer = MembersAnswer(snapshot=live.id, label=label, total=len(rows), members=members)
-        return _json(answer)
+        members = member_infos(live.snapshot, clusters, wanted)
+        response = MembersResponse(snapshot=live.id, label=label, total=len(rows), members=members)
+        return _json(response)
 
 
 @bp.get("/duplicates")
@@ -220,13 +220,13 @@ def get_duplicates() -> Response:
     with context().holder.use() as live:
         groups = live.duplicates.groups(page.threshold)
         shown = groups[page.offset : page.offset + page.limit]
-        answer = DuplicatesAnswer(
+        response = DuplicatesResponse(
             snapshot=live.id,
             threshold=page.threshold,
             total=len(groups),
-            groups=duplicate_group_answers(live.snapshot, shown, MOST_MEMBERS),
+            groups=duplicate_group_infos(live.snapshot, shown, MOST_MEMBERS),
         )
-        return _json(answer)
+        return _json(response)
 
 
 @bp.get("/map")
@@ -236,14 +236,14 @@ def get_map() -> Response:
     with context().holder.use() as live:
         total, records = search.pictures(live, page)
         points = map_points(live.snapshot, records)
-        return _json(MapAnswer(snapshot=live.id, total=total, points=points))
+        return _json(MapResponse(snapshot=live.id, total=total, points=points))
 
 
 @bp.get("/collection")
 def get_collection() -> Response:
     """Describe the collection, its encoder, its groups and its quality."""
     with context().holder.use() as live:
-        return _json(collection_answer(live.snapshot))
+        return _json(collection_response(live.snapshot))
 
 
 def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
@@ -255,19 +255,19 @@ def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
     return from_json(model, whole_body(request), context().bounds)
 
 
-def _answer(live: Live, body: SearchBody) -> SearchAnswer:
+def _respond(live: Live, body: SearchBody) -> SearchResponse:
     query = _query_of(live, body)
-    return search_answer(live.snapshot, search.search(live, query, body.options))
+    return search_response(live.snapshot, search.search(live, query, body.options))
 
 
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
     """Run one search of a batch; its failure does not affect the others."""
     try:
         body = from_json(SearchBody, json.dumps(one).encode(), context().bounds)
-        return BatchEntry(status=200, answer=_answer(live, body))
+        return BatchEntry(status=200, answer=_respond(live, body))
     except CLIENT_ERRORS as error:
         failure = to_failure(error)
-        return BatchEntry(status=failure.status, error=ErrorAnswer(**failure.error))
+        return BatchEntry(status=failure.status, error=ErrorInfo(**failure.error))
 
 
 def _query_of(live: Live, body: SearchBody) -> search.Query:
@@ -285,6 +285,6 @@ def _arguments(model: type[AnyRequest]) -> AnyRequest:
     return from_fields(model, request.args.to_dict(flat=False), context().bounds)
 
 
-def _json(answer: BaseModel) -> Response:
+def _json(response: BaseModel) -> Response:
     # Only `vector` is ever unset: it is present if the request asked for it.
-    return Response(answer.model_dump_json(exclude_unset=True), mimetype="application/json")
+    return Response(response.model_dump_json(exclude_unset=True), mimetype="application/json")

@@ -307,7 +307,7 @@ class ErrorDetail(BaseModel):
     message: str
 
 
-class ErrorAnswer(BaseModel):
+class ErrorInfo(BaseModel):
     """An error: a code for programs and a message for people."""
 
     code: str
@@ -318,10 +318,10 @@ class ErrorAnswer(BaseModel):
 class ErrorBody(BaseModel):
     """The body of every error response."""
 
-    error: ErrorAnswer
+    error: ErrorInfo
 
 
-class ImageAnswer(BaseModel):
+class ImageInfo(BaseModel):
     """A picture in the collection."""
 
     id: str
@@ -351,7 +351,7 @@ class SearchResult(BaseModel):
     vector: list[float] | None = None
 
 
-class SearchAnswer(BaseModel):
+class SearchResponse(BaseModel):
     """The results of a search, best first."""
 
     snapshot: str
@@ -365,18 +365,18 @@ class BatchEntry(BaseModel):
     """The outcome of one search in a batch: its results or its error."""
 
     status: int
-    answer: SearchAnswer | None = None
-    error: ErrorAnswer | None = None
+    answer: SearchResponse | None = None
+    error: ErrorInfo | None = None
 
 
-class BatchAnswer(BaseModel):
+class BatchResponse(BaseModel):
     """The outcomes of a batch, in request order, all from one snapshot."""
 
     snapshot: str
     answers: list[BatchEntry]
 
 
-class EncodeAnswer(BaseModel):
+class EncodeResponse(BaseModel):
     """The vector of a picture."""
 
     snapshot: str
@@ -385,47 +385,47 @@ class EncodeAnswer(BaseModel):
     vector: list[float]
 
 
-class ImagesAnswer(BaseModel):
+class ImagesResponse(BaseModel):
     """A page of the collection."""
 
     snapshot: str
     total: int
-    images: list[ImageAnswer]
+    images: list[ImageInfo]
 
 
-class ClusterAnswer(BaseModel):
+class ClusterInfo(BaseModel):
     """A group: its size, its medoid (the most central picture), and the pictures closest to it."""
 
     label: int
     size: int
-    medoid: ImageAnswer
-    closest: list[ImageAnswer]
+    medoid: ImageInfo
+    closest: list[ImageInfo]
 
 
-class ClustersAnswer(BaseModel):
+class ClustersResponse(BaseModel):
     """A page of groups, largest first."""
 
     snapshot: str
     total: int
     algorithm: str
     rule: str
-    clusters: list[ClusterAnswer]
+    clusters: list[ClusterInfo]
 
 
-class MemberAnswer(BaseModel):
+class MemberInfo(BaseModel):
     """A picture in a group, and its score with the first picture of the group."""
 
     score: float
-    image: ImageAnswer
+    image: ImageInfo
 
 
-class MembersAnswer(BaseModel):
+class MembersResponse(BaseModel):
     """A page of one group: the medoid first, then the pictures closest to it."""
 
     snapshot: str
     label: int
     total: int
-    members: list[MemberAnswer]
+    members: list[MemberInfo]
 
 
 class MapPoint(BaseModel):
@@ -439,7 +439,7 @@ class MapPoint(BaseModel):
     thumbnail_url: str | None
 
 
-class MapAnswer(BaseModel):
+class MapResponse(BaseModel):
     """A page of map positions, in catalogue order."""
 
     snapshot: str
@@ -447,21 +447,21 @@ class MapAnswer(BaseModel):
     points: list[MapPoint]
 
 
-class DuplicateGroupAnswer(BaseModel):
+class DuplicateGroupInfo(BaseModel):
     """A group of duplicates, the largest picture first. Scores are with that picture."""
 
     kind: str = Field(description="`exact` (same file), `pixels` (same pixels) or `near`.")
     size: int
-    members: list[MemberAnswer]
+    members: list[MemberInfo]
 
 
-class DuplicatesAnswer(BaseModel):
+class DuplicatesResponse(BaseModel):
     """A page of duplicate groups, largest group first."""
 
     snapshot: str
     threshold: float
     total: int
-    groups: list[DuplicateGroupAnswer]
+    groups: list[DuplicateGroupInfo]
 
 
 class ElbowPoint(BaseModel):
@@ -471,7 +471,7 @@ class ElbowPoint(BaseModel):
     wce: float
 
 
-class ClusteringAnswer(BaseModel):
+class ClusteringInfo(BaseModel):
     """How the groups were made, and how good they are."""
 
     n_clusters: int
@@ -485,7 +485,7 @@ class ClusteringAnswer(BaseModel):
     elbow: list[ElbowPoint]
 
 
-class CollectionAnswer(BaseModel):
+class CollectionResponse(BaseModel):
     """The collection, its encoder, its groups and its quality."""
 
     snapshot: str
@@ -494,7 +494,7 @@ class CollectionAnswer(BaseModel):
     dim: int
     top_k: int
     encoder: dict[str, Any]
-    clustering: ClusteringAnswer | None
+    clustering: ClusteringInfo | None
     quality: dict[str, Any] | None
 
 

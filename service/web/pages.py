@@ -18,7 +18,7 @@ from index.search.duplicates import DEFAULT_THRESHOLD
 from index.snapshot import Snapshot
 from models.preprocess import thumbnail
 from service import search
-from service.api import answers
+from service.api import responses
 from service.api.queries import query_of_file, query_of_indexed
 from service.api.schemas import (
     MAX_EXAMPLES,
@@ -277,7 +277,7 @@ def groups() -> str:
         labels = range(len(clusters))[page.offset : page.offset + N_GROUPS]
         return render_template(
             "groups.html",
-            groups=answers.cluster_answers(live.snapshot, clusters, labels),
+            groups=responses.cluster_infos(live.snapshot, clusters, labels),
             clusters=clusters,
             curve=elbow_drawing.draw(clusters.wce, len(clusters)) if page.offset == 0 else None,
             box=(elbow_drawing.WIDTH, elbow_drawing.HEIGHT),
@@ -291,13 +291,13 @@ def group(label: int) -> str:
     """Show the pictures of one group, closest to its medoid first."""
     page = from_fields(PageOf, request.args.to_dict(flat=False))
     with context().holder.use() as live:
-        clusters = answers.clusters_of(live.snapshot)
-        rows = answers.members_of(clusters, label)
+        clusters = responses.clusters_of(live.snapshot)
+        rows = responses.members_of(clusters, label)
         wanted = rows[page.offset : page.offset + N_BROWSED]
         return render_template(
             "group.html",
             label=label,
-            members=answers.member_answers(live.snapshot, clusters, wanted),
+            members=responses.member_infos(live.snapshot, clusters, wanted),
             pager=Pager(page.offset, N_BROWSED, len(rows)),
             **_common(live),
         )
@@ -315,10 +315,10 @@ def map_() -> str:
         return render_template(
             "map.html",
             drawing=map_drawing.draw(
-                answers.map_points(snapshot, snapshot.catalogue.records(rows))
+                responses.map_points(snapshot, snapshot.catalogue.records(rows))
             ),
             landmarks=map_drawing.draw(
-                answers.map_points(
+                responses.map_points(
                     snapshot, snapshot.catalogue.records(map_drawing.landmarks(snapshot))
                 )
             ),
@@ -337,7 +337,7 @@ def duplicates() -> str:
         shown = found[page.offset : page.offset + N_DUPLICATES]
         return render_template(
             "duplicates.html",
-            groups=answers.duplicate_group_answers(live.snapshot, shown, N_COPIES),
+            groups=responses.duplicate_group_infos(live.snapshot, shown, N_COPIES),
             threshold=page.threshold,
             pager=Pager(page.offset, N_DUPLICATES, len(found)),
             **_common(live),
@@ -348,7 +348,7 @@ def duplicates() -> str:
 def collection() -> str:
     """Say what the service answers from."""
     with context().holder.use() as live:
-        about = answers.collection_answer(live.snapshot)
+        about = responses.collection_response(live.snapshot)
         return render_template("collection.html", about=about, **_common(live))
 
 
@@ -392,7 +392,7 @@ def _painted(live: Live, asked: Asked) -> str | None:
     """Return the address of what the model keeps of the picture that is shown."""
     if asked.record is None or asked.is_region:
         return None
-    return answers.reconstruction_url(live.snapshot, asked.record.id)
+    return responses.reconstruction_url(live.snapshot, asked.record.id)
 
 
 def _asked_known(live: Live, query: search.Query, image_id: str) -> Asked:
@@ -450,7 +450,7 @@ def _example_rows(snapshot: Snapshot) -> list[int]:
 
 
 def _picture_url(snapshot: Snapshot, image_id: str) -> str:
-    small = answers.thumbnail_url(snapshot, image_id)
+    small = responses.thumbnail_url(snapshot, image_id)
     return small or url_for("api.get_file", image_id=image_id)
 
 

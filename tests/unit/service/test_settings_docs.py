@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.api.schemas import ImageAnswer, SearchAnswer, SearchBody, SearchResult
+from service.api.schemas import ImageInfo, SearchBody, SearchResponse, SearchResult
 from service.app import make_app
 from service.context import KEY
 from service.errors import CODES
@@ -28,7 +28,7 @@ def test_every_route_is_described(tmp_path):
     assert {rule for rule in written if f"{rule}`" not in DOCS} == set()
 
 
-@pytest.mark.parametrize("model", [SearchBody, SearchAnswer, SearchResult, ImageAnswer])
+@pytest.mark.parametrize("model", [SearchBody, SearchResponse, SearchResult, ImageInfo])
 def test_every_field_is_described(model):
     """No field comes or goes that the document does not name."""
     assert {

@@ -16,15 +16,15 @@ from index.search.duplicates import DuplicateGroup, describe
 from index.snapshot import Snapshot
 from service import search
 from service.api.schemas import (
-    ClusterAnswer,
-    ClusteringAnswer,
-    CollectionAnswer,
-    DuplicateGroupAnswer,
+    ClusterInfo,
+    ClusteringInfo,
+    CollectionResponse,
+    DuplicateGroupInfo,
     ElbowPoint,
-    ImageAnswer,
+    ImageInfo,
     MapPoint,
-    MemberAnswer,
-    SearchAnswer,
+    MemberInfo,
+    SearchResponse,
     SearchResult,
 )
 from service.errors import NoGroups, NoMap
@@ -51,9 +51,9 @@ def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
         raise NoGroups(str(error)) from error
 
 
-def collection_answer(snapshot: Snapshot) -> CollectionAnswer:
+def collection_response(snapshot: Snapshot) -> CollectionResponse:
     """Describe a snapshot; what it does not hold is None."""
-    return CollectionAnswer(
+    return CollectionResponse(
         snapshot=snapshot.id,
         created=snapshot.manifest.created,
         n_images=len(snapshot),
@@ -61,14 +61,14 @@ def collection_answer(snapshot: Snapshot) -> CollectionAnswer:
         top_k=snapshot.topk.k,
         encoder=_read_json(snapshot, "encoder.json")
         or {"fingerprint": snapshot.manifest.encoder, "dim": snapshot.store.dim},
-        clustering=_clustering_answer(snapshot.clusters),
+        clustering=_clustering_info(snapshot.clusters),
         quality=_read_json(snapshot, "quality.json"),
     )
 
 
-def image_answer(snapshot: Snapshot, record: ImageRecord) -> ImageAnswer:
+def image_info(snapshot: Snapshot, record: ImageRecord) -> ImageInfo:
     """Describe a picture of the collection."""
-    return ImageAnswer(
+    return ImageInfo(
         id=record.id,
         path=record.path,
         cluster=search.cluster_of(snapshot, record.row),
@@ -97,10 +97,10 @@ def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
     return url_for("api.get_reconstruction", image_id=image_id)
 
 
-def search_answer(snapshot: Snapshot, answer: search.Answer) -> SearchAnswer:
+def search_response(snapshot: Snapshot, answer: search.Answer) -> SearchResponse:
     """Write down the answer to a search."""
     note_mode(answer.query.mode)
-    return SearchAnswer(
+    return SearchResponse(
         snapshot=answer.snapshot,
         mode=answer.query.mode,
         total=answer.total,
@@ -125,28 +125,28 @@ def _search_result(snapshot: Snapshot, hit: search.Hit) -> SearchResult:
     )
 
 
-def cluster_answers(
+def cluster_infos(
     snapshot: Snapshot, clusters: Clusters, labels: Iterable[int]
-) -> list[ClusterAnswer]:
+) -> list[ClusterInfo]:
     """Describe some groups, each with its medoid and the few pictures closest to that."""
-    return [_cluster_answer(snapshot, clusters, label) for label in labels]
+    return [_cluster_info(snapshot, clusters, label) for label in labels]
 
 
-def _cluster_answer(snapshot: Snapshot, clusters: Clusters, label: int) -> ClusterAnswer:
+def _cluster_info(snapshot: Snapshot, clusters: Clusters, label: int) -> ClusterInfo:
     rows = clusters.members(label)
     shown = snapshot.catalogue.records(rows[: 1 + N_CLOSEST].tolist())
-    medoid, *closest = [image_answer(snapshot, record) for record in shown]
-    return ClusterAnswer(label=label, size=len(rows), medoid=medoid, closest=closest)
+    medoid, *closest = [image_info(snapshot, record) for record in shown]
+    return ClusterInfo(label=label, size=len(rows), medoid=medoid, closest=closest)
 
 
-def member_answers(
+def member_infos(
     snapshot: Snapshot, clusters: Clusters, rows: NDArray[np.int64]
-) -> list[MemberAnswer]:
+) -> list[MemberInfo]:
     """Describe some pictures and how close each is to the medoid of its group."""
     scores = clusters.scores[rows].astype(np.float64).round(SCORE_DECIMALS).tolist()
     records = snapshot.catalogue.records(rows.tolist())
     return [
-        MemberAnswer(score=score, image=image_answer(snapshot, record))
+        MemberInfo(score=score, image=image_info(snapshot, record))
         for score, record in zip(scores, records, strict=True)
     ]
 
@@ -174,27 +174,27 @@ def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPo
     ]
 
 
-def duplicate_group_answers(
+def duplicate_group_infos(
     snapshot: Snapshot, groups: Iterable[NDArray[np.int64]], most: int
-) -> list[DuplicateGroupAnswer]:
+) -> list[DuplicateGroupInfo]:
     """Describe some groups of duplicates, each with at most so many of its pictures."""
-    return [_duplicate_group_answer(snapshot, describe(snapshot, rows), most) for rows in groups]
+    return [_duplicate_group_info(snapshot, describe(snapshot, rows), most) for rows in groups]
 
 
-def _duplicate_group_answer(
+def _duplicate_group_info(
     snapshot: Snapshot, group: DuplicateGroup, most: int
-) -> DuplicateGroupAnswer:
+) -> DuplicateGroupInfo:
     members = [
-        MemberAnswer(score=round(score, SCORE_DECIMALS), image=image_answer(snapshot, image))
+        MemberInfo(score=round(score, SCORE_DECIMALS), image=image_info(snapshot, image))
         for score, image in zip(group.scores[:most], group.images[:most], strict=True)
     ]
-    return DuplicateGroupAnswer(kind=group.kind, size=len(group.images), members=members)
+    return DuplicateGroupInfo(kind=group.kind, size=len(group.images), members=members)
 
 
-def _clustering_answer(clusters: Clusters | None) -> ClusteringAnswer | None:
+def _clustering_info(clusters: Clusters | None) -> ClusteringInfo | None:
     if clusters is None:
         return None
-    return ClusteringAnswer(
+    return ClusteringInfo(
         n_clusters=len(clusters),
         algorithm=clusters.algorithm,
         rule=clusters.rule,
