@@ -24,7 +24,15 @@ from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
 from service.guard.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 from service.images.decoding import Decoding
-from service.process import compression, health, metrics, request_log, shared_folder
+from service.process import (
+    compression,
+    counters,
+    health,
+    metrics,
+    request_counts,
+    request_log,
+    shared_folder,
+)
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.web import pages
@@ -62,7 +70,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         MAX_FORM_PARTS=MAX_FIELDS,
     )
     app.extensions[KEY] = _parts(settings, open_encoder_of)
-    for blueprint in (routes.bp, docs.bp, health.bp, pages.bp):
+    for blueprint in (routes.bp, docs.bp, health.bp, metrics.bp, pages.bp):
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
@@ -78,7 +86,7 @@ def _install_guards(app: Flask, settings: Settings) -> None:
         behind = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
         app.wsgi_app = behind  # type: ignore[method-assign]
     request_log.install(app)
-    metrics.install(app)
+    request_counts.install(app)
     if settings.cors_origins:
         cross_origin.install(app, settings.cors_origins)
     keys = Keys(settings.api_key)
@@ -98,7 +106,7 @@ def _counts() -> SharedCounts:
 def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context:
     opens = open_encoder_of or open_encoder(settings.encoder_threads, settings.crop_search)
     holder = SnapshotHolder(
-        DataFolder(settings.data), opens, settings.poll_s, metrics.note_snapshot
+        DataFolder(settings.data), opens, settings.poll_s, counters.note_snapshot
     )
     holder.start()
     decoding = Decoding(
@@ -115,7 +123,7 @@ def _answer_error(error: Exception) -> Any:
     if isinstance(error, RoutingException):
         return error  # a redirection
     failure = to_failure(error)
-    metrics.REJECTED.labels(failure.reason).inc()
+    counters.REJECTED.labels(failure.reason).inc()
     if isinstance(error, RequestEntityTooLarge):
         read_away(request)
     if request.path.startswith(_FOR_PROGRAMS):

@@ -21,7 +21,7 @@ from service.errors import InvalidRequest
 from service.guard import deadline
 from service.images.decoding import Decoded, Decoding
 from service.images.regions import Region
-from service.process.metrics import timed
+from service.process.counters import timed
 from service.ranking import rank
 from service.snapshots import Live
 

@@ -12,10 +12,10 @@ from flask import Flask, g, request
 from service.guard import deadline
 from service.guard.capacity import Room
 from service.guard.uploads import receive
-from service.process.metrics import timed
+from service.process.counters import timed
 from service.settings import Settings
 
-_WITHOUT_TURN = frozenset({"health.livez", "health.readyz", "health.metrics", "static"})
+_WITHOUT_TURN = frozenset({"health.livez", "health.readyz", "metrics.page", "static"})
 
 
 def install(app: Flask, settings: Settings) -> None:

@@ -21,7 +21,7 @@ from service.guard.access import Keys
 
 _FREE = frozenset(
     {
-        "health.livez", "health.readyz", "health.metrics", "static", "docs.docs_file",
+        "health.livez", "health.readyz", "metrics.page", "static", "docs.docs_file",
         "api.get_file", "api.get_thumbnail",
     }
 )  # fmt: skip

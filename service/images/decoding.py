@@ -16,7 +16,7 @@ from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
 from service.guard import deadline
 from service.guard.capacity import Room
 from service.images.regions import Region, crop
-from service.process.metrics import timed
+from service.process.counters import timed
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, jsonify
 
 from service.context import context
 from service.errors import RETRY_AFTER_S, NotReady
-from service.process import metrics as numbers
 from service.snapshots import Live, SnapshotHolder
 
 bp = Blueprint("health", __name__)
@@ -34,12 +33,6 @@ def readyz() -> Response:
         response.status_code = 503
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return response
-
-
-@bp.get("/metrics")
-def metrics() -> Response:
-    """Give counts and times of all workers in Prometheus' text format."""
-    return Response(numbers.page(context().holder), content_type=numbers.CONTENT_TYPE)
 
 
 def _parts(live: Live) -> dict[str, Any]:

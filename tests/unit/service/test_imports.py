@@ -29,3 +29,10 @@ def test_service_never_loads_tensorflow_or_the_indexer(tmp_path):
 def test_what_gunicorns_parent_imports_is_light(statement):
     """The parent forks before anything that starts threads has been loaded."""
     assert not modules_after(statement) & {"numpy", "faiss", "flask", "ai_edge_litert", "PIL"}
+
+
+def test_counting_needs_neither_flask_nor_a_snapshot():
+    """What a use case imports to time its stages knows no page and no snapshot holder."""
+    loaded = modules_after("import service.process.counters")
+    assert "prometheus_client" in loaded
+    assert not loaded & {"flask", "faiss", "numpy", "PIL"}
