@@ -16,14 +16,13 @@ def unit(*degrees):
 
 
 def test_measures_on_four_pictures_worked_out_by_hand():
-    """At 0, 10, 30 and 60 degrees, labelled a, a, b, b.
+    """At 0, 10, 30.5 and 60 degrees, labelled a, a, b, b.
 
-    Rankings: 0: a b b; 1: a b b; 2 (at 30, the others 30, 20 and 30 away): a, then a tie of a and
-    b which the lower row wins: 1, 0, 3; 3: b a a. First answers right: 3 of 4.
+    Labels by rank: row 0: a b b; row 1: a b b; row 2, which is 30.5, 20.5 and 29.5 degrees from the
+    others: a b a; row 3: b a a. The first neighbour is right for 3 of 4.
     """
     quality = quality_of(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
 
-    # Row 2 is 30.5, 20.5 and 29.5 degrees from the others: 1, 3, 0.
     assert quality.n_queries == 4
     assert quality.p_at_1 == pytest.approx(3 / 4)
     assert quality.r_precision == pytest.approx(3 / 4)
