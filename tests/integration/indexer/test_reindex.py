@@ -172,20 +172,22 @@ def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
     write_pictures(images, 40)
     build(images, data, encoder)
 
-    def medoids():
+    def grouping():
         with DataFolder(data).open_current() as snapshot:
-            rows = snapshot.clusters.medoids
-            assert snapshot.clusters.n_images == len(snapshot)
-            return {snapshot.catalogue.image(row).path for row in rows}, snapshot.clusters.seconds
+            clusters = snapshot.clusters
+            assert clusters.n_images == len(snapshot)
+            medoids = {snapshot.catalogue.image(row).path for row in clusters.medoids}
+            # The silhouette is of the pictures that the groups were made of.
+            return medoids, clusters.quality["medoid_silhouette"]
 
-    before = medoids()
+    before = grouping()
     noise_picture(300).save(images / "000 new.png")
     assert run("reindex", "--data", data) == 0
-    assert medoids() == before
+    assert grouping() == before
     for seed in range(10):
         noise_picture(400 + seed).save(images / f"more {seed}.png")
     assert run("reindex", "--data", data) == 0
-    assert medoids()[1] != before[1]
+    assert grouping()[1] != before[1]
 
 
 def test_many_small_changes_add_up(encoder, tmp_path):
