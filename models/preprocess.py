@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,15 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     with _translated(format_):
         image, behind = _opened(data, format_, limits)
         return max(image.width * image.height, behind)
+
+
+def supported_formats() -> tuple[str, ...]:
+    """Return the names of the formats that can be decoded, JPEG first.
+
+    HEIC is among them only if the package pillow-heif is installed.
+    """
+    has_heic = find_spec("pillow_heif") is not None
+    return tuple(name for name in _SIGNATURES if name != "HEIC" or has_heic)
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -36,11 +36,6 @@ RETRY_AFTER_S = 5
 RETRY_OVERLOADED_S = 2
 
 _STATUS_OF_PICTURE = {UnknownFormat: 415, UndecodableImage: 422, ImageTooLarge: 413}
-# Without the decoder's own words, which may quote what was uploaded.
-_PICTURE_SENTENCES: dict[type[PictureError], str] = {
-    UnknownFormat: "this is no picture of a kind that is read here; send JPEG, PNG or WEBP",
-    UndecodableImage: "the picture is empty, cut off or broken; save it anew and send all of it",
-}
 CODES = {
     400: "malformed",
     401: "unauthorized",
@@ -238,7 +233,7 @@ def to_failure(error: Exception) -> Failure:
     message = str(error)
     if isinstance(error, PictureError):
         status = _STATUS_OF_PICTURE[type(error)]
-        return Failure(status, error.code, _PICTURE_SENTENCES.get(type(error), message))
+        return Failure(status, error.code, _picture_message(error))
     if isinstance(error, UnknownImage):
         return Failure(404, "not_found", message)
     if isinstance(error, InvalidRequest):
@@ -262,6 +257,18 @@ def to_failure(error: Exception) -> Failure:
     raise TypeError(f"{error!r} is not a client's error")
 
 
+def _picture_message(error: PictureError) -> str:
+    """Return a message without the decoder's words, which may quote the uploaded file."""
+    # Imported here because it loads NumPy, which gunicorn's parent must not load.
+    from service.images.formats import in_words
+
+    if isinstance(error, UnknownFormat):
+        return f"this file type is not supported; send {in_words()}"
+    if isinstance(error, UndecodableImage):
+        return "the picture is empty, truncated or damaged; send a complete picture file"
+    return str(error)
+
+
 def _of_http(error: HTTPException) -> Failure:
     """Keep the status of an error that Flask or Werkzeug raised."""
     status = error.code or 500
@@ -273,9 +280,9 @@ def _of_http(error: HTTPException) -> Failure:
 
 
 _SENTENCES = {
-    400: "the request cannot be parsed",
-    404: "there is nothing at this address",
-    405: "this address does not take that method",
-    413: "the request is larger than this server takes; send a smaller picture",
-    500: "something went wrong on this server; it has been logged",
+    400: "the request cannot be parsed; check its body and its Content-Type",
+    404: "there is nothing at this address; check it for typing errors",
+    405: "this address does not accept this method; see the Allow header",
+    413: "the request is too large; send a smaller picture",
+    500: "an internal error occurred and was logged; try again later",
 }

@@ -9,17 +9,7 @@ from pathlib import Path, PurePosixPath
 from index.catalogue import ImageRecord
 from models.errors import ImageTooLarge
 from service.errors import NoPictureFile
-
-_MEDIA_TYPES = {
-    "AVIF": "image/avif",
-    "BMP": "image/bmp",
-    "GIF": "image/gif",
-    "HEIC": "image/heic",
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "TIFF": "image/tiff",
-    "WEBP": "image/webp",
-}
+from service.images.formats import MEDIA_TYPES
 
 
 def find(record: ImageRecord, root: Path) -> Path:
@@ -76,7 +66,7 @@ def read(record: ImageRecord, root: Path, most_bytes: int) -> bytes:
 
 def media_type(record: ImageRecord) -> str:
     """Return the type that the picture was decoded as; its name may say otherwise."""
-    return _MEDIA_TYPES.get(record.format, "application/octet-stream")
+    return MEDIA_TYPES.get(record.format, "application/octet-stream")
 
 
 def name(record: ImageRecord) -> str:

@@ -37,6 +37,7 @@ from service.api.schemas import (
 from service.context import context
 from service.errors import Failure, InvalidRequest
 from service.guard.uploads import uploaded_file
+from service.images import formats
 from service.images.regions import Region
 from service.process.request_log import note_mode
 from service.snapshots import Live
@@ -359,7 +360,7 @@ def error_page(failure: Failure) -> Response:
     message = failure.message
     if failure.details:
         message = "; ".join(detail["message"] for detail in failure.details)
-    html = render_template(template, title=title, message=message, formats=_formats())
+    html = render_template(template, title=title, message=message, formats=formats.in_words())
     response = make_response(html, failure.status)
     response.headers.update(failure.headers)
     return response
@@ -454,15 +455,11 @@ def _picture_url(snapshot: Snapshot, image_id: str) -> str:
     return small or url_for("api.get_file", image_id=image_id)
 
 
-def _formats() -> str:
-    return "JPEG, PNG, WEBP, AVIF, GIF, BMP or TIFF"
-
-
 def _common(live: Live) -> dict[str, Any]:
     """Return what every page shows."""
     return {
         "snapshot": live.snapshot,
-        "formats": _formats(),
+        "formats": formats.in_words(),
         "max_mb": context().decoding.limits.max_bytes / 2**20,
         "picture_url": lambda image: _picture_url(live.snapshot, image.id),
     }
