@@ -240,15 +240,15 @@ def samples(port: int) -> dict[str, float]:
 def shares(grown: dict[str, float], route: str) -> dict[str, float]:
     """Return which part of the time of a route was decoding, encoding and searching.
 
-    Of the time from head to answer without the waits for a turn and for room.
+    Of the time from head to response, without the waits for a slot and for decode capacity.
     """
     of_route = "lookalike_request_seconds_sum"
     whole = sum(v for n, v in grown.items() if n.startswith(of_route) and f'"{route}"' in n)
     stage = {
         name: grown.get(f'lookalike_stage_seconds_sum{{stage="{name}"}}', 0.0)
-        for name in ("turn", "room", "decode", "encode", "search")
+        for name in ("slot", "capacity", "decode", "encode", "search")
     }
-    busy = whole - stage.pop("turn") - stage.pop("room")
+    busy = whole - stage.pop("slot") - stage.pop("capacity")
     return {name: seconds / busy for name, seconds in stage.items() if busy > 0}
 
 

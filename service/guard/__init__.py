@@ -1,1 +1,1 @@
-"""What stands between strangers and the service: keys, rates, turns, time, and other sites."""
+"""What protects the service: keys, rate limits, slots, deadlines, body limits, browser rules."""

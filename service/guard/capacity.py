@@ -1,4 +1,4 @@
-"""Room for so much at a time: who finds none waits for it a while, first come, first served."""
+"""Slots for work that runs at the same time; requests wait for one in order of arrival."""
 
 from __future__ import annotations
 
@@ -10,61 +10,65 @@ from contextlib import contextmanager
 from service.errors import Overloaded
 
 
-class Room:
-    """Places for users of a size each; safe for any number of threads.
+class Capacity:
+    """A pool of slots, limited by count and by the total size of the work in them.
+
+    Safe for any number of threads.
 
     Parameters
     ----------
-    places : int
-        How many may be in at a time.
-    capacity : float
-        How large all of them may be together. One alone may be larger, or it would never get in.
+    slots : int
+        Number of slots.
+    total_size : float
+        Largest total size of the work in all slots. Work that is larger still gets a slot while
+        all others are free; otherwise it would never start.
     most_waiting : float
-        How many may wait; the next is turned away at once.
+        How many may wait for a slot; the next one is refused at once.
     name : str
-        What is said to be full, to those who are turned away and in the metrics.
+        What is full, for the error message and the metrics.
     """
 
     def __init__(
         self,
-        places: int,
-        capacity: float = float("inf"),
+        slots: int,
+        total_size: float = float("inf"),
         most_waiting: float = float("inf"),
         *,
         name: str,
     ) -> None:
-        self._places = places
-        self._capacity = capacity
+        self._slots = slots
+        self._total_size = total_size
         self._most_waiting = most_waiting
         self._name = name
-        self._inside = 0
-        self._used = 0
+        self._used_slots = 0
+        self._used_size = 0
         self._waiting: deque[object] = deque()  # tickets, oldest first
         self._changed = threading.Condition()
 
     @contextmanager
-    def place(self, wait_s: float, size: int = 0) -> Iterator[None]:
-        """Keep a place until the end of the block.
+    def slot(self, wait_s: float, size: int = 0) -> Iterator[None]:
+        """Hold a slot until the end of the block.
 
         Parameters
         ----------
         wait_s : float
             Longest wait, in seconds.
         size : int
+            Size of the work, in the unit of `total_size`.
 
         Raises
         ------
         Overloaded
-            If there is none within that time, or too many wait already.
+            If no slot becomes free in time, or if too many are waiting already.
         """
-        self.enter(wait_s, size)
+        self.acquire(wait_s, size)
         try:
             yield
         finally:
-            self.leave(size)
+            self.release(size)
 
-    def enter(self, wait_s: float, size: int = 0) -> None:
-        """Take a place; as `place`, but it has to be given back with `leave`."""
+    def acquire(self, wait_s: float, size: int = 0) -> None:
+        """Take a slot, as `slot` does; the caller must `release` it."""
         ticket = object()
         with self._changed:
             if self._is_crowded():
@@ -73,28 +77,28 @@ class Room:
             try:
                 if not self._changed.wait_for(lambda: self._is_next(ticket, size), wait_s):
                     raise self._full()
-                self._inside += 1
-                self._used += size
+                self._used_slots += 1
+                self._used_size += size
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
-    def leave(self, size: int = 0) -> None:
-        """Give a place back."""
+    def release(self, size: int = 0) -> None:
+        """Give a slot back."""
         with self._changed:
-            self._inside -= 1
-            self._used -= size
+            self._used_slots -= 1
+            self._used_size -= size
             self._changed.notify_all()
 
     def _is_crowded(self) -> bool:
-        return self._inside >= self._places and len(self._waiting) >= self._most_waiting
+        return self._used_slots >= self._slots and len(self._waiting) >= self._most_waiting
 
     def _is_next(self, ticket: object, size: int) -> bool:
-        # In order of coming: small ones may not slip past a large one for ever.
-        return self._waiting[0] is ticket and self._inside < self._places and self._fits(size)
+        # In order of arrival: otherwise small work could overtake large work for ever.
+        return self._waiting[0] is ticket and self._used_slots < self._slots and self._fits(size)
 
     def _fits(self, size: int) -> bool:
-        return self._inside == 0 or self._used + size <= self._capacity
+        return self._used_slots == 0 or self._used_size + size <= self._total_size
 
     def _full(self) -> Overloaded:
-        return Overloaded(f"the service is busy ({self._name}): ask again", self._name)
+        return Overloaded(f"The service is busy ({self._name}). Try again later.", self._name)

@@ -1,7 +1,7 @@
-"""Uploaded pictures, decoded as many at a time as memory allows.
+"""Decode uploaded pictures, only as many at a time as memory allows.
 
-A file of a few kilobytes may hold 50 million pixels, which take 150 MB and more while they are
-decoded. Its header says so beforehand, and it waits until there is room for them.
+A file of a few kilobytes may hold 50 million pixels, which need 150 MB and more while they are
+decoded. The header gives the number of pixels in advance, so each picture waits for a decode slot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 
 from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
 from service.guard import deadline
-from service.guard.capacity import Room
+from service.guard.capacity import Capacity
 from service.images.regions import Region, crop
 from service.process.counters import timed
 
@@ -28,7 +28,7 @@ class Decoded:
     pixels : ndarray of shape (256, 256, 3), uint8
         What the encoder sees.
     size : tuple of int
-        Width and height of the whole picture, upright, or of the part that was asked for.
+        Width and height of the whole upright picture, or of the requested region.
     small : PIL.Image.Image
         At most 256 pixels a side, in its own proportions.
     """
@@ -46,10 +46,11 @@ class Decoding:
     limits : Limits
         Of one picture.
     n_at_a_time : int
+        Decode slots.
     pixels_at_a_time : int
-        Of all pictures that are being decoded; one alone may have more.
+        Largest total of the pictures in all slots; one picture alone may have more.
     wait_s : float
-        Longest wait for room, in seconds.
+        Longest wait for a decode slot, in seconds.
     """
 
     def __init__(
@@ -60,37 +61,37 @@ class Decoding:
         wait_s: float = 2.0,
     ) -> None:
         self.limits = limits
-        self._room = Room(n_at_a_time, pixels_at_a_time, name="decoding")
+        self._capacity = Capacity(n_at_a_time, pixels_at_a_time, name="decoding")
         self._wait_s = wait_s
 
     def decode(self, data: bytes, region: Region | None = None) -> Decoded:
-        """Decode a picture file, or a part of it.
+        """Decode a picture file, or a region of it.
 
         Parameters
         ----------
         data : bytes
         region : Region, optional
-            Of the upright picture; default: all of it.
+            Of the upright picture. Default: all of it.
 
         Raises
         ------
         PictureError
-            If it is no picture that can be read.
+            If the file is not a readable picture.
         InvalidRequest
             If the region has too few pixels.
         Overloaded
-            If there is no room for it in time.
+            If no decode slot becomes free in time.
         """
         deadline.check()
         n_pixels = pixel_count(data, self.limits)
-        with timed("room"):
-            self._room.enter(min(self._wait_s, deadline.left_s()), n_pixels)
+        with timed("capacity"):
+            self._capacity.acquire(min(self._wait_s, deadline.left_s()), n_pixels)
         try:
-            # In a function of its own, so that the picture is gone when its room is given back.
+            # In its own function, so that the picture is freed before its slot is.
             with timed("decode"):
                 return _decoded(data, self.limits, region)
         finally:
-            self._room.leave(n_pixels)
+            self._capacity.release(n_pixels)
 
 
 def _decoded(data: bytes, limits: Limits, region: Region | None) -> Decoded:

@@ -40,7 +40,7 @@ REQUEST_SECONDS = Histogram(
 )
 STAGE_SECONDS = Histogram(
     "lookalike_stage_seconds",
-    "Time in one stage of a request; turn and room are waits.",
+    "Time in one stage of a request; slot and capacity are waits.",
     ["stage"],
     buckets=_BUCKETS_S,
     registry=OF_THIS_PROCESS,

@@ -146,13 +146,13 @@ def test_the_service_goes_on_without_it(damaged, client):
     old, new = data.ids()
     assert new == data.current_id()
     end = time.monotonic() + 30
-    while (update := client.get("/readyz").json["parts"]["update"])["ok"]:
+    while (update := client.get("/readyz").json["checks"]["update"])["ok"]:
         assert time.monotonic() < end, "nothing was noticed"
         time.sleep(0.02)
     assert f"snapshot {new} cannot be used" in update["detail"]
     assert named in update["detail"]
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json["parts"]["snapshot"]["detail"]) == (200, old)
+    assert (ready.status_code, ready.json["checks"]["snapshot"]["detail"]) == (200, old)
     answer = client.post("/api/v1/search", json={"id": "ec4acc0613a041bc"})
     assert (answer.status_code, answer.json["snapshot"]) == (200, old)
 

@@ -212,8 +212,8 @@ def test_container_serves(small_environment, image, collection, systemd, tmp_pat
         assert ask(url, picture) == "encoded"
         assert ask(url, collection.pictures / "003.png") == "cached"
         with urllib.request.urlopen(url + "/readyz") as answer:
-            parts = json.load(answer)["parts"]
-        assert all(part["ok"] for part in parts.values())
+            checks = json.load(answer)["checks"]
+        assert all(check["ok"] for check in checks.values())
         assert subprocess.run(instruction("HEALTHCHECK"), env=environment).returncode == 0
     late = subprocess.run(instruction("HEALTHCHECK"), env=environment, stderr=subprocess.DEVNULL)
     assert late.returncode == 1

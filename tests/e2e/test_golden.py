@@ -127,7 +127,7 @@ def test_the_service_answers_from_it(golden, tmp_path):
         assert scores["white.bmp"] == pytest.approx(TWO_THIRDS, abs=2e-6)
         assert scores["more/yellow.bmp"] == pytest.approx(0.5, abs=2e-6)
         assert get(server, "/api/v1/clusters")["total"] == 4
-        assert get(server, "/readyz")["parts"]["update"]["ok"]
+        assert get(server, "/readyz")["checks"]["update"]["ok"]
 
 
 def test_a_newer_schema_is_refused_with_a_sentence(newer):
@@ -147,7 +147,7 @@ def test_a_newer_schema_is_refused_with_a_sentence(newer):
 def test_the_service_goes_on_beside_a_newer_schema(newer, tmp_path):
     """The snapshot before answers, and /readyz says why."""
     with running(newer, tmp_path / "log", LOOKALIKE_WORKERS="1") as server:
-        update = get(server, "/readyz")["parts"]["update"]
+        update = get(server, "/readyz")["checks"]["update"]
         assert not update["ok"]
         assert "20991231T000000000000Z-00000000 cannot be used" in update["detail"]
         assert "update Lookalike" in update["detail"]

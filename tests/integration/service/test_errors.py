@@ -153,7 +153,7 @@ def test_not_ready_is_alive(empty_client):
     assert empty_client.get("/livez").status_code == 200
     answer = empty_client.get("/readyz")
     assert answer.status_code == 503
-    assert "lookalike build" in answer.json["parts"]["snapshot"]["detail"]
+    assert "lookalike build" in answer.json["checks"]["snapshot"]["detail"]
 
 
 def test_fault_of_ours_is_a_500_without_detail(place, caplog):

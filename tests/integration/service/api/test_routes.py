@@ -330,8 +330,8 @@ def test_health(client):
     assert client.get("/livez").json == {"status": "alive"}
     ready = client.get("/readyz").json
     assert ready["status"] == "ready"
-    assert {"snapshot", "encoder", "index", "topk", "catalogue", "update"} <= set(ready["parts"])
-    assert all(part["ok"] for part in ready["parts"].values())
+    assert {"snapshot", "encoder", "index", "topk", "catalogue", "update"} <= set(ready["checks"])
+    assert all(check["ok"] for check in ready["checks"].values())
 
 
 def test_head_has_no_body(client):

@@ -77,10 +77,10 @@ def test_requests_beyond_the_queue_are_refused_at_once(busy_app, slow):
     assert {answer.json["error"]["code"] for answer in refused} == {"overloaded"}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
     assert [answer.status_code for answer in answered] == [200] * 3
-    assert upload(app).status_code == 200  # every place has been given back
+    assert upload(app).status_code == 200  # every slot is free again
 
 
-def test_waiting_for_a_turn_is_bounded(busy_app, slow):
+def test_waiting_for_a_slot_is_bounded(busy_app, slow):
     """Who waits longer than `wait_s` hears 503, as the document says; pages say it to people."""
     app = busy_app(threads=1, queue=5, wait_s=0.05)
     with ThreadPoolExecutor(1) as pool:
@@ -98,7 +98,7 @@ def test_waiting_for_a_turn_is_bounded(busy_app, slow):
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz", "/static/lookalike.css"])
-def test_health_and_fixed_files_need_no_turn(busy_app, slow, address):
+def test_health_and_static_files_need_no_slot(busy_app, slow, address):
     """However busy the service is, a load balancer hears that it lives."""
     app = busy_app(threads=1, queue=0)
     with ThreadPoolExecutor(1) as pool:
@@ -110,8 +110,8 @@ def test_health_and_fixed_files_need_no_turn(busy_app, slow, address):
         first.result()
 
 
-def test_no_turn_is_lost_by_errors(busy_app, slow):
-    """Requests that fail in any way give their turn back."""
+def test_no_slot_is_lost_by_errors(busy_app, slow):
+    """Requests that fail in any way give their slot back."""
     slow.go.set()
     app = busy_app(threads=1, queue=0)
     client = app.test_client()

@@ -64,7 +64,7 @@ def test_times_are_kept_by_mode_and_stage(client, grown):
     by_mode = {"route": "/api/v1/search", "mode": "encoded"}
     assert grown("lookalike_request_seconds_count", **by_mode) == 1
     assert grown("lookalike_request_seconds_sum", **by_mode) > 0
-    for stage in ("room", "decode", "encode", "search", "turn"):
+    for stage in ("slot", "capacity", "decode", "encode", "search"):
         assert grown("lookalike_stage_seconds_count", stage=stage) >= 1
     black = client.get("/api/v1/images?limit=1").json["images"][0]["id"]
     client.get(f"/api/v1/images/{black}/similar")

@@ -6,29 +6,29 @@ import time
 import pytest
 
 from service.errors import Overloaded
-from service.guard.capacity import Room
+from service.guard.capacity import Capacity
 
 
-class Visitor(threading.Thread):
-    """A thread that goes into a room, says that it is in, and stays until it is let go."""
+class User(threading.Thread):
+    """A thread that takes a slot, says so, and holds the slot until it is told to let go."""
 
-    def __init__(self, room, size=0, wait_s=30.0):
+    def __init__(self, capacity, size=0, wait_s=30.0):
         super().__init__(daemon=True)
-        self.room, self.size, self.wait_s = room, size, wait_s
-        self.inside, self.go, self.turned_away = (threading.Event() for _ in range(3))
+        self.capacity, self.size, self.wait_s = capacity, size, wait_s
+        self.holds, self.go, self.refused = (threading.Event() for _ in range(3))
         self.start()
 
     def run(self):
-        """Go in, or be turned away."""
+        """Take a slot, or be refused."""
         try:
-            with self.room.place(self.wait_s, self.size):
-                self.inside.set()
+            with self.capacity.slot(self.wait_s, self.size):
+                self.holds.set()
                 self.go.wait(30)
         except Overloaded:
-            self.turned_away.set()
+            self.refused.set()
 
-    def leave(self):
-        """Go out again."""
+    def release(self):
+        """Give the slot back."""
         self.go.set()
         self.join(30)
 
@@ -41,94 +41,94 @@ def wait_for(claim, within_s=30):
         time.sleep(0.005)
 
 
-def test_no_more_than_the_places_are_in():
-    """Of three visitors two are in; the third comes in when one leaves."""
-    room = Room(places=2, name="test")
-    first, second = Visitor(room), Visitor(room)
-    assert first.inside.wait(30)
-    assert second.inside.wait(30)
-    third = Visitor(room)
-    assert not third.inside.wait(0.1)
-    first.leave()
-    assert third.inside.wait(30)
-    second.leave()
-    third.leave()
+def test_no_more_threads_run_than_there_are_slots():
+    """Of three threads two get a slot; the third gets one when another is released."""
+    capacity = Capacity(slots=2, name="test")
+    first, second = User(capacity), User(capacity)
+    assert first.holds.wait(30)
+    assert second.holds.wait(30)
+    third = User(capacity)
+    assert not third.holds.wait(0.1)
+    first.release()
+    assert third.holds.wait(30)
+    second.release()
+    third.release()
 
 
 def test_waiting_has_an_end():
-    """Whoever finds no place in time hears what is full."""
-    room = Room(places=1, name="decoding")
-    with room.place(0), pytest.raises(Overloaded, match="decoding") as caught:
-        room.enter(0.01)
+    """A thread that gets no slot in time is told what is full."""
+    capacity = Capacity(slots=1, name="decoding")
+    with capacity.slot(0), pytest.raises(Overloaded, match="decoding") as caught:
+        capacity.acquire(0.01)
     assert caught.value.what == "decoding"
-    with room.place(0):
-        pass  # the place is free again
+    with capacity.slot(0):
+        pass  # the slot is free again
 
 
 def test_only_so_many_may_wait():
-    """Who finds the queue full is turned away at once, however long it would wait."""
-    room = Room(places=1, most_waiting=1, name="queue")
-    first = Visitor(room)
-    assert first.inside.wait(30)
-    second = Visitor(room)
-    wait_for(lambda: len(room._waiting) == 1)
+    """With a full queue the next is refused at once, however long it would wait."""
+    capacity = Capacity(slots=1, most_waiting=1, name="queue")
+    first = User(capacity)
+    assert first.holds.wait(30)
+    second = User(capacity)
+    wait_for(lambda: len(capacity._waiting) == 1)
     with pytest.raises(Overloaded):
-        room.enter(wait_s=1e6)
-    first.leave()
-    assert second.inside.wait(30)
-    second.leave()
+        capacity.acquire(wait_s=1e6)
+    first.release()
+    assert second.holds.wait(30)
+    second.release()
 
 
-def test_no_queue_still_lets_in_who_finds_a_place():
-    """A queue of 0 turns away only those who would have to wait."""
-    room = Room(places=1, most_waiting=0, name="queue")
-    with room.place(0), pytest.raises(Overloaded):
-        room.enter(1e6)
-    with room.place(0):
+def test_without_a_queue_a_free_slot_is_still_given():
+    """A queue of 0 refuses only those who would have to wait."""
+    capacity = Capacity(slots=1, most_waiting=0, name="queue")
+    with capacity.slot(0), pytest.raises(Overloaded):
+        capacity.acquire(1e6)
+    with capacity.slot(0):
         pass
 
 
-def test_sizes_add_up_to_the_capacity():
-    """Two of 40 are in together where 100 fit; a third is not."""
-    room = Room(places=9, capacity=100, name="test")
-    with room.place(0, 40), room.place(0, 40), pytest.raises(Overloaded):
-        room.enter(0.01, 40)
+def test_sizes_add_up_to_the_total():
+    """Two of size 40 run together within a total of 100; a third does not."""
+    capacity = Capacity(slots=9, total_size=100, name="test")
+    with capacity.slot(0, 40), capacity.slot(0, 40), pytest.raises(Overloaded):
+        capacity.acquire(0.01, 40)
 
 
-def test_one_that_is_too_large_goes_in_alone():
-    """What is larger than the room is let in when nobody else is, and nobody beside it."""
-    room = Room(places=9, capacity=100, name="test")
-    with room.place(0, 1), pytest.raises(Overloaded):
-        room.enter(0.01, 500)
-    with room.place(0, 500), pytest.raises(Overloaded):
-        room.enter(0.01, 1)
+def test_work_above_the_total_runs_alone():
+    """It gets a slot when all others are free, and no other gets one beside it."""
+    capacity = Capacity(slots=9, total_size=100, name="test")
+    with capacity.slot(0, 1), pytest.raises(Overloaded):
+        capacity.acquire(0.01, 500)
+    with capacity.slot(0, 500), pytest.raises(Overloaded):
+        capacity.acquire(0.01, 1)
 
 
-def test_large_one_is_not_passed_by_small_ones():
-    """First come, first served: a small one waits behind a large one that does not fit yet."""
-    room = Room(places=9, capacity=100, name="test")
-    here = Visitor(room, 60)
-    assert here.inside.wait(30)
-    large = Visitor(room, 90)
-    wait_for(lambda: len(room._waiting) == 1)
-    small = Visitor(room, 1)
-    assert not small.inside.wait(0.1)
-    here.leave()
-    assert large.inside.wait(30)
-    assert small.inside.wait(30)
-    large.leave()
-    small.leave()
+def test_small_work_does_not_overtake_large_work():
+    """First come, first served: small work waits behind large work that does not fit yet."""
+    capacity = Capacity(slots=9, total_size=100, name="test")
+    here = User(capacity, 60)
+    assert here.holds.wait(30)
+    large = User(capacity, 90)
+    wait_for(lambda: len(capacity._waiting) == 1)
+    small = User(capacity, 1)
+    assert not small.holds.wait(0.1)
+    here.release()
+    assert large.holds.wait(30)
+    assert small.holds.wait(30)
+    large.release()
+    small.release()
 
 
-def test_one_who_gives_up_does_not_hold_up_the_next():
-    """When the first of the queue has waited too long, the one behind it gets its chance."""
-    room = Room(places=9, capacity=100, name="test")
-    here = Visitor(room, 60)
-    assert here.inside.wait(30)
-    large = Visitor(room, 90, wait_s=0.2)
-    wait_for(lambda: len(room._waiting) == 1)
-    small = Visitor(room, 1)
-    assert large.turned_away.wait(30)
-    assert small.inside.wait(30)
-    here.leave()
-    small.leave()
+def test_who_stops_waiting_does_not_block_the_next():
+    """When the first in the queue has waited too long, the next one gets its chance."""
+    capacity = Capacity(slots=9, total_size=100, name="test")
+    here = User(capacity, 60)
+    assert here.holds.wait(30)
+    large = User(capacity, 90, wait_s=0.2)
+    wait_for(lambda: len(capacity._waiting) == 1)
+    small = User(capacity, 1)
+    assert large.refused.wait(30)
+    assert small.holds.wait(30)
+    here.release()
+    small.release()

@@ -93,8 +93,8 @@ def test_pictures_are_decoded_so_many_at_a_time(held, n_at_a_time, pixels_at_a_t
     assert most == [expected]
 
 
-def test_no_room_in_time_is_overloaded(held):
-    """Waiting is bounded; the refusal says what is short."""
+def test_no_slot_in_time_is_overloaded(held):
+    """Waiting is bounded; the error names what is full."""
     most, gate = held
     work = Decoding(Limits(), n_at_a_time=1, wait_s=0.05)
     first = threading.Thread(target=work.decode, args=(picture_bytes(),))
@@ -108,8 +108,8 @@ def test_no_room_in_time_is_overloaded(held):
     first.join(30)
 
 
-def test_broken_picture_gives_its_room_back():
-    """After any number of pictures that cannot be decoded there is room for the next."""
+def test_broken_picture_gives_its_slot_back():
+    """After any number of pictures that cannot be decoded the next one gets a slot."""
     work = Decoding(Limits(), n_at_a_time=1, wait_s=0)
     for _ in range(5):
         with contextlib.suppress(Exception):
