@@ -276,13 +276,14 @@ class SnapshotHolder:
         older = [snapshot_id for snapshot_id in self._data.ids() if snapshot_id < wanted]
         return [wanted, *reversed(older)][:_MOST_TRIED]
 
-    def _open_first(self, ids: list[str]) -> None:
-        """Make the first of some snapshots live that can be used, or that already is."""
+    def _open_first(self, ids: list[str]) -> bool:
+        """Make the first usable of some snapshots live; say whether there is one."""
         for snapshot_id in ids:
             if self._is_live(snapshot_id):
-                return
+                return True
             if self._may_be_tried(snapshot_id) and self._open(snapshot_id):
-                return
+                return True
+        return False
 
     def _may_be_tried(self, snapshot_id: str) -> bool:
         with self._lock:
@@ -342,13 +343,16 @@ class SnapshotHolder:
             self._leave(live, str(error))
 
     def _leave(self, live: Live, message: str) -> None:
-        """Go back to the snapshot before; without one, answer nothing rather than nonsense."""
+        """Swap to the snapshot before it; without one, answer nothing rather than nonsense.
+
+        The other snapshot is opened before the swap, so no request finds none live.
+        """
         with self._looking:
+            is_left = not self._is_live(live.id) or self._open_first(self._fallbacks(live.id)[1:])
             # For good: opening would not notice it, so a second try would answer from it again.
             self._reject(live.id, message, retry_s=math.inf)
-            if self._is_live(live.id):
+            if not is_left:
                 self._swap(None)
-        self._look_or_log()
 
     def _why_not_ready(self) -> str:
         if self._problems:

@@ -212,6 +212,35 @@ def test_damaged_large_file_is_noticed_in_the_background(place, holder_of):
     assert "large.bin" in holder.problem().message
 
 
+def test_a_damaged_snapshot_answers_until_the_one_before_is_open(place, holder_of):
+    """Requests go on without a gap: the other snapshot is opened first, then swapped in."""
+    large = LargeFiles(place)
+    damage(place.data, large.second, "large.bin")
+    stop, seen = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            seen.append(live_id(holder))
+
+    def open_encoder(snapshot):
+        if snapshot.id == large.first:  # only now, when the second is found to be damaged
+            n_before = len(seen)
+            eventually(lambda: len(seen) > n_before + 100)
+        return FakeEncoder()
+
+    holder = holder_of(place.data, open_encoder, poll_s=0.01)
+    holder.look()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        holder.start()
+        eventually(lambda: large.first in seen)
+    finally:
+        stop.set()
+        asking.join()
+    assert set(seen) == {large.first, large.second}
+
+
 def test_damaged_large_file_of_the_only_snapshot(place, holder_of):
     """Rather no answer than nonsense."""
     only = place.publish(files={"large.bin": bytes(2 << 20)})
