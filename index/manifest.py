@@ -6,8 +6,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+from index.build_settings import BuildSettings
 from index.errors import CorruptSnapshot, NewerSchema
 
 FILE = "manifest.json"
@@ -49,8 +50,8 @@ class Manifest:
         Absolute folder that the catalogue's paths are relative to.
     encoder : str
         Fingerprint of the encoder that made the vectors.
-    settings : dict
-        What the run was asked for, seeds and number of training steps included.
+    settings : BuildSettings
+        What the build was asked for, seeds and number of training steps included.
     versions : dict
         Library name to version.
     files : dict
@@ -63,7 +64,7 @@ class Manifest:
     top_k: int
     image_root: str
     encoder: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: BuildSettings = field(default_factory=BuildSettings)
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileEntry] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
@@ -74,7 +75,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as JSON with sorted keys, the same text for equal manifests."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        contents = asdict(self) | {"settings": self.settings.to_json()}
+        return json.dumps(contents, indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -91,9 +93,14 @@ class Manifest:
             fields = json.loads(path.read_bytes())
             _refuse_newer(fields["schema_version"])
             files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
-            return cls(files=files, **fields)
+            settings = BuildSettings.from_json(fields.pop("settings", {}), "settings")
+            return cls(files=files, settings=settings, **fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptSnapshot(f"{FILE} cannot be read: {error!r}") from error
+        except CorruptSnapshot as error:
+            raise CorruptSnapshot(
+                f"{FILE} cannot be used: {error}; go back with `snapshots rollback`, or build again"
+            ) from error
 
 
 def _refuse_newer(schema_version: int) -> None:

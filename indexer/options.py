@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from index.build_settings import TrainingOptions
 from index.search.topk import DEFAULT_K
 from indexer.dataset import DEFAULT_CACHE_BYTES
 from indexer.groups.clustering import Grouping
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How long and how an encoder is trained; see `models.training.TrainingSettings`."""
-
-    architecture: str = "deep"
-    objective: str | None = None
-    minutes: float | None = 30.0
-    epochs: int | None = None
-    steps: int | None = None
 
 
 @dataclass(frozen=True)

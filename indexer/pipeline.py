@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from index.artefacts.clusters import Clusters
+from index.build_settings import BuildSettings
 from index.catalogue import readable_path
 from index.errors import CorruptSnapshot, NewerSchema
 from index.manifest import FILE as MANIFEST_FILE
@@ -27,11 +28,10 @@ from index.search.topk import TopKTable
 from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
 from indexer.collection.changes import Changes, FolderChanges, catalogued, relative_to_root
 from indexer.collection.metadata import (
-    SETTING,
     Descriptions,
     describe_build,
     descriptions_for,
-    setting_of,
+    source_of,
 )
 from indexer.collection.records import Collected, collect
 from indexer.collection.removals import removed_before, write_removed
@@ -51,11 +51,10 @@ from indexer.groups.partition import Member, PartitionResult
 from indexer.groups.partition import partition as write_partition
 from indexer.groups.stage import GROUP_FILES, group, write_sheets
 from indexer.map.layout import draw_map
-from indexer.options import BuildOptions, ReindexOptions, TrainingOptions
+from indexer.options import BuildOptions, ReindexOptions
 from indexer.publishing import check_disk, library_versions, write_records
 from indexer.quality.altered_copies import SelfCheck
 from indexer.quality.build_check import check_build, check_encoder
-from indexer.quality.drift import Drift
 from indexer.quality.encoder_fit import measure_fit
 from indexer.quality.label_scores import labels_of
 from indexer.reindexing import Merge, check_loss, publish_merge, publish_records
@@ -185,16 +184,16 @@ def _finish(
 
 def _settings(
     options: BuildOptions, encoder: Encoder, n_zero: int, collected: Collected
-) -> dict[str, object]:
-    return {
-        "n_steps": encoder.info.n_steps,  # `--steps` with this number repeats the training
-        "seed": options.seed,
-        "top_k": options.top_k,
-        "training": asdict(options.training),
-        "groups": asdict(options.groups),
-        "n_zero_encodings": n_zero,
-        SETTING: collected.metadata_file,
-    }
+) -> BuildSettings:
+    return BuildSettings(
+        seed=options.seed,
+        top_k=options.top_k,
+        training=options.training,
+        groups=options.groups,
+        n_steps=encoder.info.n_steps,
+        n_zero_encodings=n_zero,
+        metadata=collected.metadata_source,
+    )
 
 
 def _pixel_source(data: DataFolder, options: BuildOptions, n_files: int) -> PixelSource:
@@ -235,10 +234,10 @@ def retrain(
         settings, root = live.manifest.settings, live.image_root
     options = BuildOptions(
         images or root,
-        seed=settings["seed"],
-        training=TrainingOptions(**settings["training"]),
-        top_k=settings["top_k"],
-        groups=Grouping(**settings["groups"]),
+        seed=settings.seed,
+        training=settings.training,
+        top_k=settings.top_k,
+        groups=Grouping.of(settings.groups),
         retrain=True,
         metadata=metadata,
         keep_metadata=True,
@@ -319,7 +318,7 @@ def _update(
             check_loss(changes, len(live), folder.root)
         merge.collected.skipped += changes.skipped
         write_removed(live, removed_rows, folder, draft.folder)
-        settings = live.manifest.settings | {SETTING: setting_of(descriptions, live)}
+        settings = replace(live.manifest.settings, metadata=source_of(descriptions, live))
         if changes.of_pictures:
             snapshot_id = publish_merge(live, merge, draft, settings, stages)
         else:
@@ -356,8 +355,9 @@ def cluster(
         if sheets is not None:
             write_sheets(live, clusters, sheets, stages)
         draft.link_from(live, set(live.manifest.files) - set(GROUP_FILES))
-        drift = replace(Drift.of(live), groups=0)
-        settings = live.manifest.settings | {"groups": asdict(how)} | drift.as_setting()
+        settings = live.manifest.settings
+        drift = replace(settings.changed_since, groups=0)
+        settings = replace(settings, groups=how, changed_since=drift)
         now = datetime.now(UTC).isoformat()
         draft.publish(replace(live.manifest, created=now, settings=settings))
         data.prune()

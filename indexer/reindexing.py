@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.artefacts.thumbnails import FILE as THUMBNAILS_FILE
 from index.artefacts.thumbnails import write_thumbnails
+from index.build_settings import BuildSettings, Drift
 from index.catalogue import ImageRecord, next_image_id
 from index.search.faiss_store import FaissStore
 from index.search.store import VectorStore
@@ -28,7 +28,7 @@ from indexer.map.layout import carry_map, draw_map
 from indexer.publishing import library_versions, write_records
 from indexer.quality.altered_copies import QUALITY_FILE
 from indexer.quality.build_check import check_build
-from indexer.quality.drift import Drift, is_much
+from indexer.quality.drift import drift_after, is_much
 from indexer.quality.encoder_fit import FIT_FILE, measure_fit, warning_of_new
 from indexer.stages import Stages
 from models.encoder import Encoder
@@ -178,7 +178,7 @@ def check_anew(
     """
     if not is_much(drift.quality, len(store)):
         return False
-    seed = live.manifest.settings["seed"]
+    seed = live.manifest.settings.seed
     check = check_build(store, encoder, merge.collected, draft.folder, seed, stages)
     if check is not None:
         stages.say(f"check: {check.recall.sentence()}")
@@ -189,7 +189,7 @@ def publish_records(
     live: Snapshot,
     collected: Collected,
     draft: SnapshotDraft,
-    settings: dict[str, Any],
+    settings: BuildSettings,
     stages: Stages,
 ) -> str:
     """Publish the same pictures with other metadata, all else hard-linked; return the id."""
@@ -206,7 +206,7 @@ def publish_merge(
     live: Snapshot,
     merge: Merge,
     draft: SnapshotDraft,
-    settings: dict[str, Any],
+    settings: BuildSettings,
     stages: Stages,
 ) -> str:
     """Encode what is new, bring neighbours and groups up to date, publish; return the id."""
@@ -214,10 +214,10 @@ def publish_merge(
     with stages.stage("encode"):
         store = merge.write_vectors(encoder, draft.folder, stages)
     with stages.stage("top-k"):
-        k = live.manifest.settings["top_k"]
+        k = live.manifest.settings.top_k
         table = live.topk.updated(store, merge.table_rows(), k, stages.progress)
         table.save(draft.folder)
-    drift = Drift.after(live, merge.table_rows())
+    drift = drift_after(live, merge.table_rows())
     with stages.stage("groups"):
         is_carried = carry_groups(
             live, store, merge.table_rows(), drift.groups, draft.folder, stages
@@ -225,11 +225,15 @@ def publish_merge(
     with stages.stage("map"):
         # Where so much changed that the groups were made anew, so is the map.
         if not (is_carried and carry_map(live, table, merge.table_rows(), draft.folder)):
-            draw_map(store, settings["seed"]).save(draft.folder)
+            draw_map(store, settings.seed).save(draft.folder)
     with stages.stage("check"):
         warn_if_unfit(live, merge, store, stages)
         is_checked = check_anew(live, merge, store, encoder, drift, draft, stages)
-    drift = Drift(drift.groups if is_carried else 0, 0 if is_checked else drift.quality)
+    drift = replace(
+        drift,
+        groups=drift.groups if is_carried else 0,
+        quality=0 if is_checked else drift.quality,
+    )
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
         kept = [ELBOW_PLOT] if is_carried else []
@@ -242,7 +246,7 @@ def publish_merge(
                 n_images=len(merge.collected.records),
                 top_k=table.k,
                 image_root=str(merge.collected.root),
-                settings=settings | drift.as_setting(),
+                settings=replace(settings, changed_since=drift),
                 versions=library_versions(),
             )
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from index.build_settings import TrainingOptions
 from index.search.topk import DEFAULT_K
 from index.snapshot import DataFolder
 from indexer import pipeline
@@ -20,7 +21,7 @@ from indexer.cli.options import (
     seed_option,
     training_options,
 )
-from indexer.options import BuildOptions, TrainingOptions
+from indexer.options import BuildOptions
 from models.external.tflite_encoder import KERAS_PREFIX, RANGES
 
 

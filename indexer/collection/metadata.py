@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from index.build_settings import MetadataSource
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from indexer.collection.metadata_file import MetadataFile
 from indexer.collection.records import Collected
 from indexer.errors import BadMetadata
 from indexer.stages import Stages
-
-SETTING = "metadata"  # where the manifest's settings name the file
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Descriptions:
         """Say whether the file decides for a picture, given the record that it had before."""
         return self.for_all or before is None or record.path in self.also
 
-    def as_setting(self) -> dict[str, str]:
+    def source(self) -> MetadataSource:
         """Return what the manifest remembers of the file."""
-        return {"file": str(self.file.file), "sha256": self.file.sha256}
+        return MetadataSource(str(self.file.file), self.file.sha256)
 
 
 def descriptions_for(
@@ -68,23 +67,22 @@ def remembered_file(live: Snapshot, stages: Stages) -> Descriptions | None:
 
     One that cannot be read is told, and everything stays as it was.
     """
-    remembered = live.manifest.settings.get(SETTING)
+    remembered = live.manifest.settings.metadata
     if remembered is None:
         return None
     try:
-        file = MetadataFile.read(Path(remembered["file"]))
+        file = MetadataFile.read(Path(remembered.file))
     except BadMetadata as error:
         stages.say(f"metadata stays as it was, as {error}; another file goes with --metadata")
         return None
-    return Descriptions(file, for_all=file.sha256 != remembered["sha256"])
+    return Descriptions(file, for_all=file.sha256 != remembered.sha256)
 
 
-def setting_of(descriptions: Descriptions | None, live: Snapshot) -> dict[str, str] | None:
+def source_of(descriptions: Descriptions | None, live: Snapshot) -> MetadataSource | None:
     """Return what the manifest is to remember: the file that decided for all, or the old one."""
     if descriptions is not None and descriptions.for_all:
-        return descriptions.as_setting()
-    remembered: dict[str, str] | None = live.manifest.settings.get(SETTING)
-    return remembered
+        return descriptions.source()
+    return live.manifest.settings.metadata
 
 
 def describe(
@@ -132,9 +130,9 @@ def describe_build(
     before = before_a_build(live, collected.records) if live else [None] * len(collected.records)
     collected.records = describe(collected.records, before, descriptions)
     if live is not None:
-        collected.metadata_file = setting_of(descriptions, live)
+        collected.metadata_source = source_of(descriptions, live)
     elif descriptions is not None:
-        collected.metadata_file = descriptions.as_setting()
+        collected.metadata_source = descriptions.source()
     say_coverage(descriptions, collected.records, stages)
 
 

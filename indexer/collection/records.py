@@ -8,6 +8,7 @@ from pathlib import Path
 
 from index.artefacts.thumbnails import FILE as THUMBNAILS_FILE
 from index.artefacts.thumbnails import write_thumbnails
+from index.build_settings import MetadataSource
 from index.catalogue import ImageRecord, next_image_id, readable_path
 from index.snapshot import SnapshotDraft
 from indexer.dataset import PixelSource, Scanned, Skipped, scan
@@ -20,14 +21,14 @@ from indexer.stages import Stages
 class Collected:
     """What was found in a folder: one record and one row of pixels for each picture.
 
-    `metadata_file` is what the manifest is to remember of the file that describes them.
+    `metadata_source` is what the manifest is to remember of the file that describes them.
     """
 
     root: Path
     source: PixelSource
     records: list[ImageRecord] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    metadata_file: dict[str, str] | None = None
+    metadata_source: MetadataSource | None = None
 
 
 def collect(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from index.durable import sync_file, sync_folder
@@ -61,7 +60,7 @@ def train_encoder(
     from models.learning.loss_plot import plot_history
     from models.training import TrainingSettings, train
 
-    settings = TrainingSettings(seed=options.seed, **asdict(options.training))
+    settings = TrainingSettings(seed=options.seed, **options.training.known())
     folder = data.root / "training" / _training_key(collected, options)
     with stages.stage("train"):
         trained = train(collected.source, settings, folder, progress=stages.progress)

@@ -13,11 +13,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from index.artefacts.clusters import FIXED, Clusters
+from index.build_settings import GroupingOptions
 from index.search.topk import QUIET
 from indexer.errors import IndexerError
 from indexer.groups.dissimilarity import (
@@ -60,8 +61,8 @@ class TooLittleMemory(IndexerError, ValueError):
 
 
 @dataclass(frozen=True)
-class Grouping:
-    """How to group a collection.
+class Grouping(GroupingOptions):
+    """How to group a collection, checked.
 
     Attributes
     ----------
@@ -80,20 +81,17 @@ class Grouping:
         sampled. None for 1.6 GB (20,000 pictures), and 256 MiB for samples of larger collections.
     """
 
-    n_clusters: int | None = None
-    min_clusters: int = 2
-    max_clusters: int = 100
-    algorithm: str = FASTERPAM
-    elbow: str = KMEDOIDS
-    seed: int = 0
-    matrix_bytes: int | None = None
-
     def __post_init__(self) -> None:
         check_range(self.min_clusters, self.max_clusters)
         if self.algorithm not in ALGORITHMS:
             raise UnknownMethod(f"no algorithm {self.algorithm!r}: use one of {ALGORITHMS}")
         if self.elbow not in ELBOWS:
             raise UnknownMethod(f"no elbow {self.elbow!r}: use one of {ELBOWS}")
+
+    @classmethod
+    def of(cls, options: GroupingOptions) -> Self:
+        """Return stored options, checked again: another version may have stored them."""
+        return cls(**options.known(), other_keys=options.other_keys)
 
     def sample_size(self, n: int) -> int:
         """Return how many of n pictures to compare with each other at a time.

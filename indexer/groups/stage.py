@@ -73,7 +73,7 @@ def carry_groups(
 
 def _as_before(live: Snapshot, n_images: int) -> Grouping:
     """Return the options of the live snapshot's groups, cut to what a smaller collection allows."""
-    how = Grouping(**live.manifest.settings["groups"])
+    how = Grouping.of(live.manifest.settings.groups)
     if how.n_clusters is not None:
         return replace(how, n_clusters=min(how.n_clusters, n_images))
     return replace(how, min_clusters=min(how.min_clusters, n_images))

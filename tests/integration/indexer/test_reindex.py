@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index.build_settings import Drift
 from index.snapshot import DataFolder
 from index.verification import verify
 from indexer.cli import main
@@ -201,14 +202,14 @@ def test_many_small_changes_add_up(encoder, tmp_path):
             noise_picture(seed).save(images / f"more {seed}.png")
         assert run("reindex", "--data", data) == 0
         with DataFolder(data).open_current() as snapshot:
-            return snapshot.manifest.settings["changed_since"]
+            return snapshot.manifest.settings.changed_since
 
-    assert after(3, 600) == {"groups": 3, "quality": 3}
-    assert after(3, 610) == {"groups": 0, "quality": 0}  # made anew
-    assert after(2, 620) == {"groups": 2, "quality": 2}
+    assert after(3, 600) == Drift(groups=3, quality=3)
+    assert after(3, 610) == Drift(groups=0, quality=0)  # made anew
+    assert after(2, 620) == Drift(groups=2, quality=2)
     assert run("cluster", "--clusters", 2, "--data", data) == 0
     with DataFolder(data).open_current() as snapshot:
-        assert snapshot.manifest.settings["changed_since"] == {"groups": 0, "quality": 2}
+        assert snapshot.manifest.settings.changed_since == Drift(groups=0, quality=2)
 
 
 def test_a_removed_picture_stays_away_until_it_is_added_again(collection, encoder, tmp_path):
@@ -285,7 +286,7 @@ def test_retrain_makes_a_new_encoder(tmp_path):
     with DataFolder(data).open_current() as after:
         assert len(after) == 7
         assert after.manifest.encoder != first.encoder
-        assert after.manifest.settings["training"] == first.settings["training"]
+        assert after.manifest.settings.training == first.settings.training
 
 
 def test_pictures_unlike_those_learnt_bring_a_warning(tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from index.build_settings import GroupingOptions
 from index.search.faiss_store import FaissStore
 from indexer.groups import pyclustering_kmedoids as adapter
 from indexer.groups.clustering import (
@@ -328,3 +329,12 @@ def test_progress_covers_every_stage():
         ("assigning", 30),
     ]
     assert all(bar.done == bar.total for bar in bars)
+
+
+def test_stored_options_are_checked_before_they_are_used():
+    """They come back with the keys of other versions; what this version lacks is refused."""
+    stored = GroupingOptions(n_clusters=4, other_keys={"later": 1})
+
+    assert Grouping.of(stored) == Grouping(n_clusters=4, other_keys={"later": 1})
+    with pytest.raises(UnknownMethod, match="no algorithm 'later'"):
+        Grouping.of(GroupingOptions(algorithm="later"))
