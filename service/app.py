@@ -17,8 +17,8 @@ from service.api import docs, routes
 from service.api.schemas import Bounds
 from service.context import KEY, Context
 from service.errors import CLIENT_ERRORS, Failure, to_failure
-from service.guard import admission, cross_origin, rate_limit
-from service.guard.access import Keys, gate, keep_private
+from service.guard import access, admission, cross_origin, rate_limit
+from service.guard.access import Keys
 from service.guard.content_policy import POLICY
 from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
@@ -33,6 +33,7 @@ from service.process import (
     request_log,
     shared_folder,
 )
+from service.route_table import path_is_for_programs
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.web import pages
@@ -43,7 +44,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_FOR_PROGRAMS = ("/api/", "/livez", "/readyz", "/metrics")  # everything else is for people
 
 
 def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> Flask:
@@ -93,8 +93,7 @@ def _install_guards(app: Flask, settings: Settings) -> None:
     if settings.rate_limit:
         rate_limit.install(app, RateLimit(settings.rate_limit, _counts()), keys)
     if settings.api_key:
-        app.before_request(gate(keys))
-        app.after_request(keep_private)
+        access.install(app, keys)
     admission.install(app, settings)
 
 
@@ -126,7 +125,7 @@ def _answer_error(error: Exception) -> Any:
     counters.REJECTED.labels(failure.reason).inc()
     if isinstance(error, RequestEntityTooLarge):
         read_away(request)
-    if request.path.startswith(_FOR_PROGRAMS):
+    if path_is_for_programs(request.path):
         return _error_json(failure)
     return pages.error_page(failure)
 

@@ -1,14 +1,13 @@
 """The OpenAPI 3.1 document, built from the pydantic models of requests and responses.
 
-`models_json_schema` describes the models. `OPERATIONS` lists the routes and the models that each
-uses. Source: https://spec.openapis.org/oas/v3.1.0
+`models_json_schema` describes the models. The document lists the routes of the route table that
+have a tag. Source: https://spec.openapis.org/oas/v3.1.0
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -16,21 +15,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service.api import schemas
-from service.guard.access import OPEN
+from service.route_table import API, ROUTES, Route
 
-API = "/api/v1"
-_TAGS = {
-    "search": "search",
-    "encode": "search",
-    "images": "images",
-    "clusters": "groups",
-    "duplicates": "groups",
-    "map": "groups",
-    "collection": "collection",
-    "livez": "health",
-    "readyz": "health",
-    "metrics": "health",
-}
 _WAYS_IN = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -40,120 +26,7 @@ _REF = "#/components/schemas/{model}"
 _PICTURE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _OF_BODIES = (400, 408, 413, 415, 422)  # errors of requests that have a body
 
-
-@dataclass(frozen=True)
-class Operation:
-    """One route in the document.
-
-    Attributes
-    ----------
-    method, path : str
-        The path has its parameters in braces.
-    summary : str
-    answer : type or str
-        The response: a model, the media type of a response that is not JSON, or "" for JSON
-        without a model.
-    query : type or None
-        Model of the query string.
-    json : type or None
-        Model of the JSON body.
-    form : type or None
-        Model of the form fields other than the picture.
-    errors : tuple of int
-        Error statuses in addition to those of every route of this kind.
-    """
-
-    method: str
-    path: str
-    summary: str
-    answer: type[BaseModel] | str
-    query: type[schemas.Request] | None = None
-    json: type[schemas.Request] | None = None
-    form: type[schemas.Request] | None = None
-    errors: tuple[int, ...] = ()
-
-    @property
-    def tag(self) -> str:
-        """The heading in the document, chosen by the first word of the path."""
-        return _TAGS[self.path.removeprefix(API).split("/")[1]]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the route needs no API key."""
-        return self.path in OPEN
-
-    @property
-    def statuses(self) -> list[int]:
-        """Every error status that the route may return."""
-        of_query = (422,) if self.query else ()
-        of_body = _OF_BODIES if self.json else ()
-        of_path = (404,) if "{" in self.path else ()
-        of_key = () if self.is_open else (401,)
-        of_limit = (429,) if self.path.startswith(API) else ()
-        of_snapshot = () if self.path in ("/livez", "/metrics") else (503,)
-        return sorted(
-            {*self.errors, *of_query, *of_body, *of_path, *of_key, *of_limit, *of_snapshot}
-        )
-
-
-OPERATIONS = [
-    Operation(
-        "post", f"{API}/search", "Find similar pictures by file, id, vector or examples",
-        schemas.SearchResponse, json=schemas.SearchBody, form=schemas.OptionsOfPicture,
-        errors=(404,),
-    ),
-    Operation(
-        "post", f"{API}/search/batch", "Run several searches at once",
-        schemas.BatchResponse, json=schemas.BatchBody,
-    ),
-    Operation(
-        "post", f"{API}/encode", "Return the vector of a picture",
-        schemas.EncodeResponse, json=schemas.EncodeBody, form=schemas.Request,
-    ),
-    Operation(
-        "get", f"{API}/images", "List the pictures", schemas.ImagesResponse, schemas.FilteredPage
-    ),
-    Operation("get", f"{API}/images/{{image_id}}", "Describe one picture", schemas.ImageInfo),
-    Operation(
-        "get", f"{API}/images/{{image_id}}/similar", "Find pictures similar to this one",
-        schemas.SearchResponse, schemas.Options,
-    ),
-    Operation(
-        "get", f"{API}/images/{{image_id}}/file", "Return the original file", "image/*",
-        errors=(416,),
-    ),
-    Operation(
-        "get", f"{API}/images/{{image_id}}/thumbnail",
-        "Return a thumbnail, a JPEG of at most 256 pixels a side", "image/jpeg",
-    ),
-    Operation(
-        "get", f"{API}/images/{{image_id}}/reconstruction",
-        "Return the picture as decoded from its vector, a JPEG", "image/jpeg",
-    ),
-    Operation(
-        "get", f"{API}/clusters", "List the groups, largest first",
-        schemas.ClustersResponse, schemas.Page, errors=(404,),
-    ),
-    Operation(
-        "get", f"{API}/clusters/{{label}}", "List the pictures in a group, medoid first",
-        schemas.MembersResponse, schemas.Page,
-    ),
-    Operation(
-        "get", f"{API}/duplicates", "List groups of duplicates",
-        schemas.DuplicatesResponse, schemas.DuplicatesPage,
-    ),
-    Operation(
-        "get", f"{API}/map", "List the positions of the pictures on the map",
-        schemas.MapResponse, schemas.FilteredPage, errors=(404,),
-    ),
-    Operation(
-        "get", f"{API}/collection", "Describe the collection, its encoder and its groups",
-        schemas.CollectionResponse,
-    ),
-    Operation("get", "/livez", "Check that the process responds", ""),
-    Operation("get", "/readyz", "Check that the service can answer searches", ""),
-    Operation("get", "/metrics", "Return Prometheus metrics of all workers", "text/plain"),
-]  # fmt: skip
+OPERATIONS = [route for route in ROUTES if route.tag]
 
 
 @functools.cache
@@ -182,7 +55,7 @@ def _settled(value: Any, bounds: schemas.Bounds) -> Any:
 def _document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -199,7 +72,7 @@ def _document() -> dict[str, Any]:
 def _components() -> dict[str, Any]:
     """Return the schemas of all request and response models."""
     taken = {model for o in OPERATIONS for model in (o.query, o.json) if model}
-    given = {o.answer for o in OPERATIONS if isinstance(o.answer, type)}
+    given = {o.response for o in OPERATIONS if isinstance(o.response, type)}
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "validation") for model in taken | {schemas.SearchBody}),
         *((model, "serialization") for model in given | {schemas.ErrorBody}),
@@ -210,26 +83,38 @@ def _components() -> dict[str, Any]:
     return found["$defs"]
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(operation: Route) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": _name(operation),
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
-        "responses": {"200": _response("Success", _content(operation.answer))}
-        | {str(status): _error(operation, status) for status in operation.statuses},
+        "responses": {"200": _response("Success", _content(operation.response))}
+        | {str(status): _error(operation, status) for status in _statuses(operation)},
     }
     if operation.json is not None:
         described["requestBody"] = {"required": True, "content": _bodies(operation)}
-    if operation.is_open:
+    if not operation.needs_key:
         described["security"] = []
     return described
 
 
-def _name(operation: Operation) -> str:
+def _name(operation: Route) -> str:
     """Return an operation id such as get_images_one_similar."""
     words = re.findall(r"\w+", re.sub(r"\{\w+\}", "one", operation.path.removeprefix(API)))
-    return "_".join([operation.method, *words])
+    return "_".join([operation.method.lower(), *words])
+
+
+def _statuses(operation: Route) -> list[int]:
+    """Return every error status that the route may answer with."""
+    of_query = (422,) if operation.query else ()
+    of_body = _OF_BODIES if operation.json else ()
+    of_path = (404,) if "{" in operation.path else ()
+    of_key = (401,) if operation.needs_key else ()
+    of_rate_limit = (429,) if operation.is_rate_limited else ()
+    of_slot = (503,) if operation.needs_slot else ()
+    found = {*operation.errors, *of_query, *of_body, *of_path, *of_key, *of_rate_limit, *of_slot}
+    return sorted(found)
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
@@ -265,7 +150,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return rest | options[0]
 
 
-def _bodies(operation: Operation) -> dict[str, Any]:
+def _bodies(operation: Route) -> dict[str, Any]:
     bodies = {}
     if operation.form is not None:
         bodies["multipart/form-data"] = _form(operation.form)
@@ -306,7 +191,7 @@ def _content(answer: type[BaseModel] | str) -> dict[str, Any]:
     return {answer: {"schema": _PICTURE}}
 
 
-def _error(operation: Operation, status: int) -> dict[str, Any]:
+def _error(operation: Route, status: int) -> dict[str, Any]:
     model = "" if operation.path == "/readyz" else schemas.ErrorBody
     return _response(HTTPStatus(status).phrase, _content(model))
 

@@ -54,9 +54,10 @@ from service.guard.rate_limit import charge_more
 from service.guard.uploads import uploaded_file, whole_body
 from service.images import originals, reconstructions
 from service.process.request_log import note_mode
+from service.route_table import API
 from service.snapshots import Live
 
-bp = Blueprint("api", __name__, url_prefix="/api/v1")
+bp = Blueprint("api", __name__, url_prefix=API)
 
 FOREVER = "max-age=31536000, immutable"
 

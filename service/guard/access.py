@@ -1,20 +1,19 @@
-"""Who may ask: with keys set, every route but the health checks wants one of them."""
+"""API keys: if keys are set, every route needs one, except those marked in the route table."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from flask import Request, Response, request
+from flask import Flask, Request, Response, request
 
 from service.errors import Unauthorized
-
-OPEN = ("/livez", "/readyz")  # for load balancers, which have no key
+from service.route_table import path_needs_key
 
 
 class Keys:
-    """The keys that open the service; each is as good as the others.
+    """The keys that give access to the service. All give the same access.
 
     Parameters
     ----------
@@ -22,41 +21,40 @@ class Keys:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        # Digests are of one length, so comparing them tells nothing of a key's.
+        # Digests have one length, so a comparison reveals nothing about the length of a key.
         self._digests = [_digest(key.encode()) for key in keys]
 
     def number(self, request: Request) -> int | None:
-        """Return which key a request carries, or None if it carries none of them."""
+        """Return the position of the key that a request carries; None without a valid key."""
         given = _digest(given_key(request))
-        # All are compared, so that the time tells nothing of which one it was.
+        # Compare with all keys, so that the time does not reveal which one matched.
         matches = [hmac.compare_digest(given, one) for one in self._digests]
         return matches.index(True) if any(matches) else None
 
 
-def gate(keys: Keys) -> Callable[[], None]:
-    """Return a function that lets the request at hand pass, or raises Unauthorized."""
+def install(app: Flask, keys: Keys) -> None:
+    """Make an application refuse requests without a key."""
 
+    @app.before_request
     def check() -> None:
-        if request.path not in OPEN and keys.number(request) is None:
+        if path_needs_key(request.path) and keys.number(request) is None:
             raise Unauthorized(
-                "this service asks for a key: send it as `X-API-Key`, as `Authorization: Bearer`, "
-                "or in a browser as the password"
+                "This service requires a key. Send it as `X-API-Key` or `Authorization: Bearer`; "
+                "in a browser, enter it as the password."
             )
 
-    return check
-
-
-def keep_private(response: Response) -> Response:
-    """Tell caches on the way that an answer is only for who asked with a key."""
-    response.cache_control.private = True
-    return response
+    @app.after_request
+    def keep_private(response: Response) -> Response:
+        """Keep shared caches from storing a response that needed a key."""
+        response.cache_control.private = True
+        return response
 
 
 def given_key(request: Request) -> bytes:
-    """Return the key that a request carries, or nothing.
+    """Return the key that a request carries, or b"".
 
-    From `X-API-Key`, else from `Authorization`: a bearer token, or the password of HTTP Basic,
-    which is what a browser can send (any user name will do).
+    It is read from `X-API-Key`, or else from `Authorization`: a bearer token, or the password of
+    HTTP Basic, which browsers can send (with any user name).
     """
     header = request.headers.get("X-API-Key")
     if header is not None:
@@ -74,4 +72,4 @@ def _digest(key: bytes) -> bytes:
 
 
 def _bytes(header: str) -> bytes:
-    return header.encode("latin-1", "replace")  # WSGI hands on a header's bytes as latin-1
+    return header.encode("latin-1", "replace")  # WSGI passes the bytes of a header as latin-1

@@ -13,9 +13,8 @@ from service.guard import deadline
 from service.guard.capacity import Capacity
 from service.guard.uploads import receive
 from service.process.counters import timed
+from service.route_table import route_of
 from service.settings import Settings
-
-_WITHOUT_SLOT = frozenset({"health.livez", "health.readyz", "metrics.page", "static"})
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -24,7 +23,7 @@ def install(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def begin() -> None:
-        if request.endpoint in _WITHOUT_SLOT:
+        if not route_of(request.endpoint).needs_slot:
             return
         if request.method == "POST" and request.routing_exception is None:
             receive(request)

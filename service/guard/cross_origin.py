@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 from werkzeug.datastructures import HeaderSet
 
+from service.route_table import METHODS
+
 ANY = "*"
 _MAY_SEND = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 _MAY_READ = ("ETag", "Retry-After", "X-Request-ID")
-_METHODS = ("GET", "HEAD", "POST")
 _REMEMBERED_S = 3600
 
 
@@ -35,7 +36,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
             return None
         response = Response(status=204)
         if _allowed(origins) is not None:
-            response.access_control_allow_methods = HeaderSet(_METHODS)
+            response.access_control_allow_methods = HeaderSet(METHODS)
             response.access_control_allow_headers = HeaderSet(_MAY_SEND)
             response.access_control_max_age = _REMEMBERED_S
         return response

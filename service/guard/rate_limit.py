@@ -18,13 +18,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from service.errors import Overloaded, RateLimited
 from service.guard.access import Keys
-
-_FREE = frozenset(
-    {
-        "health.livez", "health.readyz", "metrics.page", "static", "docs.docs_file",
-        "api.get_file", "api.get_thumbnail",
-    }
-)  # fmt: skip
+from service.route_table import route_of
 
 
 class RateLimit:
@@ -71,7 +65,7 @@ def install(app: Flask, limit: RateLimit, keys: Keys) -> None:
 
     @app.before_request
     def count() -> None:
-        if request.endpoint not in _FREE:
+        if route_of(request.endpoint).is_rate_limited:
             g.rate_limit, g.client = limit, _client(keys)
             limit.charge(g.client)
 

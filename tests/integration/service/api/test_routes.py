@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.api.openapi import API
 from service.app import make_app
 from service.context import KEY
+from service.route_table import API
 from service.settings import Settings
 from tests.helpers.fakes import FakeEncoder, noise_picture, picture_bytes
 
