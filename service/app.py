@@ -37,6 +37,7 @@ from service.route_table import path_is_for_programs
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.web import pages
+from service.web.error_page import error_page
 
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -127,7 +128,7 @@ def _answer_error(error: Exception) -> Any:
         read_away(request)
     if path_is_for_programs(request.path):
         return _error_json(failure)
-    return pages.error_page(failure)
+    return error_page(failure)
 
 
 def _error_json(failure: Failure) -> Response:

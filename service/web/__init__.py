@@ -1,1 +1,1 @@
-"""The pages: views, drawings, templates and static files."""
+"""The web pages: views, forms, drawings, templates and static files."""

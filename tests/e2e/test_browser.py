@@ -208,7 +208,7 @@ def test_file_that_is_no_picture(window, server, tmp_path):
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(note))
     wait_for(window, lambda w: many(w, "[role=alert]"))
-    assert "not a picture" in one(window, "h1").text
+    assert one(window, "h1").text == "Not a supported picture"
     assert many(window, "input[type=file]")
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from index.snapshot import DataFolder
 from service.settings import Settings
-from service.web.pages import N_ANSWERS, Pager
+from service.web.pager import Pager
+from service.web.results import N_RESULTS
 from tests.helpers.fakes import noise_picture, picture_bytes, write_pictures
 from tests.helpers.published import publish_pictures
 
@@ -140,11 +141,11 @@ def test_clients_file_name_is_not_shown(client):
     ("data", "status", "title"),
     [
         (b"", 422, "That did not work"),
-        (b"hello", 415, "That is not a picture we can read"),
-        (picture_bytes()[:50], 422, "That did not work"),
-        (bytes(9 * 2**20), 413, "That picture is too large"),
+        (b"hello", 415, "Not a supported picture"),
+        (picture_bytes()[:50], 422, "Picture cannot be read"),
+        (bytes(9 * 2**20), 413, "Picture too large"),
     ],
-    ids=["nothing chosen", "text", "cut off", "too large"],
+    ids=["empty", "text", "truncated", "too large"],
 )
 def test_bad_upload_keeps_the_form(client, data, status, title):
     """The page says what was wrong, with the right status, and another picture can be chosen."""
@@ -154,6 +155,20 @@ def test_bad_upload_keeps_the_form(client, data, status, title):
     assert (answer.status_code, answer.mimetype) == (status, "text/html")
     assert f"<h1>{title}</h1>" in answer.text
     assert Reader(answer.text).all("input", "name") == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("", "Choose a picture."), ("a.jpg", "This file is empty. Choose another picture.")],
+    ids=["nothing chosen", "empty file"],
+)
+def test_empty_upload_is_told_from_no_upload(client, name, sentence):
+    """Browsers send an unnamed empty file when none was chosen; a named one is really empty."""
+    part = f'Content-Disposition: form-data; name="image"; filename="{name}"'
+    body = f"--x\r\n{part}\r\n\r\n\r\n--x--\r\n".encode()
+    answer = client.post("/search", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 422
+    assert sentence in answer.text
 
 
 @pytest.mark.parametrize("address", ["/similar/none", "/groups/77", "/nothing", "/browse/x"])
@@ -173,7 +188,7 @@ def test_reload_of_an_answer_leads_to_the_form(client):
 @pytest.fixture
 def large_client(tmp_path, place, app_of):
     """Give a client of a collection of more than one page of answers."""
-    write_pictures(place.pictures, N_ANSWERS + 6)
+    write_pictures(place.pictures, N_RESULTS + 6)
     place.publish(top_k=10)
     return app_of(Settings(data=place.data.root)).test_client()
 
@@ -185,7 +200,7 @@ def test_answers_go_on_by_link(large_client):
     (link,) = re.findall(r'rel="next" href="([^"]+)"', first)
     second = large_client.get(link.replace("&amp;", "&")).text
     shown = answered(first) + answered(second)
-    assert len(shown) == len(set(shown)) == N_ANSWERS + 9
+    assert len(shown) == len(set(shown)) == N_RESULTS + 9
     assert "Page 2 of 2" in second
     (back,) = re.findall(r'rel="prev" href="([^"]+)"', second)
     assert answered(large_client.get(back).text) == answered(first)
@@ -202,7 +217,7 @@ def test_answers_of_an_upload_go_on_without_being_kept(large_client):
         "/search", data={**hidden, "offset": offset}, content_type="multipart/form-data"
     ).text
     shown = answered(first) + answered(second)
-    assert len(shown) == len(set(shown)) == N_ANSWERS + 9
+    assert len(shown) == len(set(shown)) == N_RESULTS + 9
     assert "300 × 100 pixels" in second
     (source,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', second)
     assert Image.open(io.BytesIO(base64.b64decode(source))).size == (256, 85)
@@ -366,7 +381,7 @@ def test_ticked_pictures_are_asked_with_together(client, ids):
     """The page answers as the API does, shows what was ticked, ticked, and leaves it out."""
     wanted = [ids["000.png"], ids["003.png"], ids[RED]]
     page = client.get(LIKE.format(*wanted))
-    body = {"positive": wanted[:2], "negative": wanted[2:], "limit": N_ANSWERS}
+    body = {"positive": wanted[:2], "negative": wanted[2:], "limit": N_RESULTS}
     api = client.post("/api/v1/search", json=body).json
     assert answered(page.text) == [one["id"] for one in api["results"]]
     assert not set(answered(page.text)) & set(wanted)
@@ -379,8 +394,8 @@ def test_ticked_pictures_are_asked_with_together(client, ids):
 @pytest.mark.parametrize(
     ("address", "status", "sentence"),
     [
-        ("/like", 422, "Tick “like” at one picture at least."),
-        ("/like?negative=0", 422, "Tick “like” at one picture at least."),
+        ("/like", 422, "Tick “like” on at least one picture."),
+        ("/like?negative=0", 422, "Tick “like” on at least one picture."),
         ("/like?positive=0", 404, "no picture of the collection has the id"),
         ("/like?" + "&".join(["positive=0"] * 65), 422, "at most 64"),
     ],
@@ -444,7 +459,7 @@ def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
     page = client.get(own, query_string=EDGES)
     assert page.status_code == 200
     assert "32 × 48 pixels" in page.text
-    body = {"id": ids["003.png"], "region": [0.5, 0, 0.5, 1], "limit": N_ANSWERS}
+    body = {"id": ids["003.png"], "region": [0.5, 0, 0.5, 1], "limit": N_RESULTS}
     api = client.post("/api/v1/search", json=body).json
     assert answered(page.text) == [one["id"] for one in api["results"]]
     assert f'<a href="{own}">The whole picture</a>' in page.text
@@ -454,8 +469,8 @@ def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
 @pytest.mark.parametrize(
     ("edges", "sentence"),
     [
-        ({"left": "60", "right": "40"}, "“from” must be less than “to”"),
-        ({"left": "-1"}, "greater than or equal to 0"),
+        ({"left": "60", "right": "40"}, "The left edge must be less than the right"),
+        ({"left": "-1"}, "left should be greater than or equal to 0"),
         ({"top": "99"}, "take 8 x 8 at least"),
     ],
 )
