@@ -1,8 +1,8 @@
-"""Train an autoencoder: so many minutes, epochs or steps, resumed after any interruption.
+"""Train an autoencoder for so many minutes, epochs or steps, and resume after any interruption.
 
-Everything that a step does follows from the seed and the step's number, so the weights after
+Everything that a step does follows from the seed and the step's number. So the weights after
 N steps are the same whether the run was interrupted or not. Minutes are turned into a number
-of steps once, at the start, and from then on only steps count, unless the machine becomes slower.
+of steps once, at the start. From then on only steps count, unless the machine becomes slower.
 """
 
 import hashlib
@@ -21,11 +21,12 @@ from tqdm import tqdm
 from models.autoencoder import ARCHITECTURES
 from models.errors import EncodingCollapse, ObjectiveMismatch, TooFewImages, TrainingDiverged
 from models.learning.batches import ImageSource, read_ahead, read_scaled
+from models.learning.budget import Budget, Pace, Stopwatch
 from models.learning.checkpoint import TrainingState, load_state, save_state
 from models.learning.collapse import collapse_reason
 from models.learning.contrastive import ContrastiveLearner, has_bfloat16
 from models.learning.learner import Learner, ReconstructionLearner
-from models.learning.schedule import knots_for, replanned, share_done
+from models.learning.schedule import Schedule
 from models.runtime.quiet import quiet_stderr
 
 with quiet_stderr():
@@ -33,22 +34,10 @@ with quiet_stderr():
 
 Progress = Callable[..., Any]
 OnEpoch = Callable[[dict[str, Any]], None]
+Pictures = NDArray[np.float32]
 QUIET: Progress = partial(tqdm, disable=True)
 
 CONTRASTIVE, RECONSTRUCTION = "contrastive", "reconstruction"
-# An epoch of a small collection is a moment; validating and reporting each would take longer
-# than training. So several are taken together.
-MIN_STEPS_A_ROUND = 50
-# ... and an epoch of a large one is longer than anyone waits for news.
-MAX_STEPS_A_ROUND = 500
-N_WARM_UP_STEPS = 2  # the first ones also build the graph
-N_TIMED_STEPS = 5
-TIMED_SHARE = 0.03  # of the minutes, at most TIMED_S
-TIMED_S = 15.0
-N_PACED_STEPS = 20  # before the pace of a machine is judged anew
-OVERRUN = 1.1  # plan anew when a machine that has become slow would take this much longer
-EXPORT_S = 15.0  # what it takes to export a network, at most a tenth of the minutes
-CHECKPOINT_S = 45.0
 N_COLLAPSE_SAMPLE = 256
 SMALL_SIDE_PX = 16  # of the pictures that encodings are compared with
 
@@ -62,7 +51,7 @@ class TrainingSettings:
     architecture : str
         Name in `models.autoencoder.ARCHITECTURES`.
     objective : str or None
-        "contrastive" or "reconstruction". None: contrastive where the architecture can.
+        "contrastive" or "reconstruction". None: contrastive if the architecture supports it.
     seed : int
         Of the first weights, the split, the order of pictures and their views.
     minutes : float or None
@@ -71,14 +60,14 @@ class TrainingSettings:
         Passes over the training pictures. None: at most 50 (or 2,500 steps if that is more);
         contrastive 400 (1,500 steps).
     steps : int or None
-        Batches. If given, minutes and epochs are not minded: it repeats an earlier run exactly.
+        Batches. If given, `minutes` and `epochs` are ignored: it repeats an earlier run exactly.
     batch_size : int or None
-        None: the architecture's own.
+        None: that of the architecture.
     validation_share : float
-        Of the pictures, never trained on. Contrastive training uses all of them.
+        Of the pictures, never trained on. Contrastive training uses all pictures.
     patience : int
-        Stop after so many validations in a row without a smaller loss. Contrastive training
-        never does: its rate has to fall to 0.
+        Stop after this many validations in a row without a smaller loss. Contrastive training
+        never stops early: its learning rate has to fall to 0.
     """
 
     architecture: str = "deep"
@@ -94,19 +83,20 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training gave.
+    """A finished training.
 
     Attributes
     ----------
     autoencoder : keras.Model
-        With the weights of the validation with the smallest loss; contrastive: with the last.
+        With the weights of the validation with the smallest loss; contrastive: the last weights.
     history : list of dict
         One for each validation: epoch (passes so far), step, loss (mean of training since the
         last one), val_loss, pictures_per_s, seconds; and the parts of the loss, if it has any.
     n_steps : int
-        `TrainingSettings(steps=n_steps)` repeats this run exactly.
+        `TrainingSettings(steps=n_steps)` repeats this run exactly. The exception is a contrastive
+        training whose schedule was changed on the way, because the machine became slower.
     best_step : int
-        When the weights were as they are in `autoencoder`.
+        The step that the weights of `autoencoder` are from.
     seconds : float
         Over all interruptions.
     stopped_by : str
@@ -116,7 +106,7 @@ class TrainingResult:
     is_validation_shared : bool
         No pictures were set aside: `val_loss` is of training pictures.
     precision : str
-        "bfloat16" if that was used where it does no harm, else "float32".
+        "bfloat16" if parts of the training were computed in it, else "float32".
     encoding_norm : float
         Median length of an encoding.
     """
@@ -149,8 +139,8 @@ def train(
         Read a few batches ahead by one other thread; not held in memory.
     settings : TrainingSettings
     folder : Path
-        For the checkpoint: after each validation, at least once a minute, and when interrupted.
-        One of other settings or pictures is replaced.
+        For the checkpoint, which is written after each validation, at least once a minute, and
+        when interrupted. A checkpoint of other settings or pictures is replaced.
     progress : callable, optional
         As tqdm.
     on_epoch : callable, optional
@@ -165,7 +155,7 @@ def train(
     TooFewImages
         If there is no picture.
     ObjectiveMismatch
-        If the architecture has no such objective.
+        If the architecture does not support the objective.
     TrainingDiverged
         If the loss is no longer finite. The checkpoint stays as it was before.
     EncodingCollapse
@@ -173,18 +163,18 @@ def train(
     TrainingError
         If the checkpoint cannot be read.
     KeyboardInterrupt
-        Goes on upwards after a checkpoint was written.
+        Raised again after a checkpoint was written.
 
     Notes
     -----
-    Seeds Python's, NumPy's and TensorFlow's global generators. What is minimised and how is told
-    in models/learning/learner.py and models/learning/contrastive.py.
+    Seeds the global generators of Python, NumPy and TensorFlow. What is minimised, and how, is
+    described in models/learning/learner.py and models/learning/contrastive.py.
     """
     if len(images) < 1:
         raise TooFewImages("there is no picture to train on; name a folder with pictures")
     run = _Run(images, settings, folder, progress, on_epoch)
     run.resume()
-    if run.state.stopped_by is None:
+    if not run.state.is_finished:
         run.go()
     return run.result()
 
@@ -195,16 +185,226 @@ def objective_of(settings: TrainingSettings) -> str:
     Raises
     ------
     ObjectiveMismatch
-        If the architecture has no such objective.
+        If the architecture does not support the objective.
     """
     can_contrast = ARCHITECTURES[settings.architecture].recipe is not None
     objective = settings.objective or (CONTRASTIVE if can_contrast else RECONSTRUCTION)
     if objective == CONTRASTIVE and not can_contrast:
         raise ObjectiveMismatch(
-            f"the {settings.architecture} network cannot be trained with --objective contrastive; "
-            "take --architecture deep, or --objective reconstruction"
+            f"the {settings.architecture} network does not support --objective contrastive; "
+            "use --architecture deep or --objective reconstruction"
         )
     return objective
+
+
+class _Run:
+    """One training in this process."""
+
+    def __init__(
+        self,
+        images: ImageSource,
+        settings: TrainingSettings,
+        folder: Path,
+        progress: Progress,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        self.images, self.settings, self.folder = images, settings, folder
+        self.progress, self.on_epoch = progress, on_epoch
+        precision = _precision(settings)
+        self.learner = _learner(settings, len(images), precision)
+        self.budget = _budget(settings, self.learner)
+        self.state = TrainingState(_identity(images, settings, precision))
+        self.clock, self.pace = Stopwatch(), Pace()
+        self.durations_s: list[float] = []  # of the steps since the last validation
+        self.encode_s = 0.0  # of a batch
+
+    # ---------------------------------------------------------------- from start to result
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one of the same training."""
+        state = load_state(self.folder)
+        if state is not None and state.identity == self.state.identity:
+            self.state = state
+            self.learner.restore(state.weights, state.optimizer)
+        self.clock = Stopwatch(self.state.seconds)
+
+    def go(self) -> None:
+        """Train to the end. If interrupted, save the last whole step."""
+        try:
+            if self.state.schedule is None:
+                self.plan()
+            self.follow_schedule()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+
+    def result(self) -> TrainingResult:
+        """Return the finished training."""
+        state, split = self.state, self.learner.split
+        assert state.stopped_by is not None
+        self.learner.autoencoder.set_weights(state.best_weights)
+        return TrainingResult(
+            autoencoder=self.learner.autoencoder,
+            history=state.history,
+            n_steps=state.step,
+            best_step=state.best_step,
+            seconds=state.seconds,
+            stopped_by=state.stopped_by,
+            n_training=len(split.training),
+            n_validation=len(split.validation),
+            is_validation_shared=split.is_shared,
+            precision=state.identity["precision"],
+            encoding_norm=state.encoding_norm,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.state.step = self.learner.step
+        self.state.weights, self.state.optimizer = self.learner.weights(), self.learner.memory()
+        self.state.seconds = self.clock.seconds()
+        save_state(self.state, self.folder)
+        self.clock.saved()
+
+    # ---------------------------------------------------------------- the number of steps
+
+    def plan(self) -> None:
+        """Settle the number of steps; if time is limited, by timing the first ones."""
+        warm_up_steps, max_steps = self.learner.warm_up_steps, self.budget.max_steps
+        if self.budget.seconds is None:
+            self.state.schedule = Schedule.planned(max_steps, warm_up_steps)
+            return
+        n_steps = min(max_steps, self.affordable_steps())
+        self.state.schedule = Schedule.planned(n_steps, warm_up_steps)
+        self.save()
+
+    def affordable_steps(self) -> int:
+        """Do the first steps, and return how many there is time for, with these."""
+        with self.progress(desc="training: timing the first steps", unit="step") as bar:
+            for step in self.steps(self.budget.max_steps):
+                bar.update(1)
+                if self.budget.has_timed_enough(step, self.durations_s):
+                    break
+            validation_s, self.encode_s = _time_validation(self.learner, self.images)
+        spent_s, finish_s = self.clock.seconds(), self.finish_s()
+        n_more = self.budget.affordable_steps(self.durations_s, spent_s, validation_s, finish_s)
+        return self.learner.step + n_more
+
+    def finish_s(self) -> float:
+        """Return the seconds that are needed after the last step."""
+        schedule = self.state.schedule
+        n_steps = self.budget.max_steps if schedule is None else schedule.n_steps
+        return self.budget.finish_s(self.learner.batches_to_finish(n_steps), self.encode_s)
+
+    def keep_to_budget(self, schedule: Schedule) -> Schedule:
+        """Return the schedule, adjusted if the machine is much slower than it was."""
+        step, spent_s = self.learner.step, self.clock.seconds()
+        if self.learner.ends_by_loss:
+            return schedule.cut(step) if self.budget.is_overrun(spent_s) else schedule
+        step_s = self.pace.step_s(step, spent_s)
+        if step_s is None:
+            return schedule
+        return self.budget.adjusted(schedule, step, spent_s, step_s, self.finish_s())
+
+    # ---------------------------------------------------------------- steps
+
+    def follow_schedule(self) -> None:
+        """Train and validate until the training is finished."""
+        assert self.state.schedule is not None
+        n_steps = self.state.schedule.n_steps
+        with self.progress(total=n_steps, desc="training", unit="step") as bar:
+            bar.update(self.learner.step)
+            self.validate_if_due(bar)  # an interrupt may have come just before it
+            while not self.state.is_finished:  # the schedule may become longer on the way
+                self.train_until(self.state.schedule.n_steps, bar)
+
+    def train_until(self, n_steps: int, bar: Any) -> None:
+        """Do the steps up to n_steps, unless the training is finished before."""
+        for _ in self.steps(n_steps):
+            bar.update(1)
+            assert self.state.schedule is not None
+            self.state.schedule = self.keep_to_budget(self.state.schedule)
+            self.validate_if_due(bar)
+            if self.state.is_finished:
+                return
+            if self.clock.is_checkpoint_due():
+                self.save()
+
+    def steps(self, n_steps: int) -> Iterator[int]:
+        """Do the steps up to n_steps; yield the number of steps done after each."""
+        rows = (self.learner.rows(step) for step in range(self.learner.step, n_steps))
+        start = time.perf_counter()
+        for pictures in read_ahead(self.images, rows, self.learner.side_px):
+            self.learn(pictures)
+            self.durations_s.append(time.perf_counter() - start)
+            yield self.learner.step
+            start = time.perf_counter()
+
+    def learn(self, pictures: Pictures) -> None:
+        """Do a step."""
+        schedule = self.state.schedule
+        share = 0.0 if schedule is None else schedule.share_done(self.learner.step)
+        parts = self.learner.learn(pictures, share)
+        loss = parts.pop("loss")
+        if not np.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} after {self.learner.step} steps; try another --seed, and "
+                "check that the pictures are what you expect"
+            )
+        self.state.add_loss(loss, parts)
+
+    # ---------------------------------------------------------------- validation
+
+    def validate_if_due(self, bar: Any) -> None:
+        """Validate between two rounds of steps and at the end; note whether training is over."""
+        state, step = self.state, self.learner.step
+        at_end = state.schedule is not None and step >= state.schedule.n_steps
+        is_due = step % self.budget.steps_per_validation == 0 and step != state.validated_step
+        if not (is_due or at_end):
+            return
+        if at_end:
+            _finish(self.learner, self.images)
+        entry = self.validate()
+        bar.set_postfix_str(_summary(entry, self.learner.split.is_shared))
+        self.judge(entry["val_loss"], at_end)
+        self.save()
+        if self.on_epoch is not None:
+            self.on_epoch(entry)
+
+    def validate(self) -> dict[str, Any]:
+        """Return a new entry of the history."""
+        state, learner = self.state, self.learner
+        timed_s = self.durations_s[-max(state.n_losses, 1) :]
+        pictures_per_s = len(timed_s) * learner.batch_size / max(sum(timed_s), 1e-9)
+        self.durations_s.clear()
+        loss, parts = state.mean_losses()
+        val_loss, state.encoding_norm = _validation(learner, self.images)
+        entry: dict[str, Any] = {
+            "epoch": round(learner.step / learner.steps_per_epoch(), 2),
+            "step": learner.step,
+            "loss": loss,
+            "val_loss": val_loss,
+            "pictures_per_s": round(pictures_per_s, 1),
+            "seconds": round(self.clock.seconds(), 1),
+        }
+        if parts:
+            entry["parts"] = parts
+        state.add_validation(entry)
+        return entry
+
+    def judge(self, val_loss: float, at_end: bool) -> None:
+        """Keep the best weights; note whether and why training is over."""
+        state, learner = self.state, self.learner
+        is_best = val_loss < state.best_loss if learner.ends_by_loss else at_end
+        if is_best:
+            state.best_loss, state.best_step = val_loss, learner.step
+            state.best_weights = learner.autoencoder.get_weights()
+        if at_end:
+            state.stopped_by = self.budget.limit_reached(learner.step)
+        elif learner.ends_by_loss and state.validations_since_best >= self.settings.patience:
+            state.stopped_by = "val_loss"
+
+
+# -------------------------------------------------------------------- what settings make
 
 
 def _learner(settings: TrainingSettings, n_images: int, precision: str) -> Learner:
@@ -224,344 +424,16 @@ def _precision(settings: TrainingSettings) -> str:
     return "bfloat16" if contrasts and has_bfloat16() else "float32"
 
 
-class _Run:
-    """One training: learner, state, clock."""
-
-    def __init__(
-        self,
-        images: ImageSource,
-        settings: TrainingSettings,
-        folder: Path,
-        progress: Progress,
-        on_epoch: OnEpoch | None,
-    ) -> None:
-        self.images, self.settings, self.folder = images, settings, folder
-        self.progress, self.on_epoch = progress, on_epoch
-        precision = _precision(settings)
-        self.learner = _learner(settings, len(images), precision)
-        self.split, self.batch_size = self.learner.split, self.learner.batch_size
-        self.state = TrainingState(_identity(images, settings, precision))
-        self.clock = _Clock(0.0)
-        self.durations: list[float] = []
-        self.encode_s = 0.0  # of a batch
-        self.pace_from: tuple[int, float] | None = None  # step and seconds
-
-    # ---------------------------------------------------------------- the whole
-
-    def resume(self) -> None:
-        """Take over the checkpoint, if there is one of the same training."""
-        state = load_state(self.folder)
-        if state is not None and state.identity == self.state.identity:
-            self.state = state
-            self.learner.restore(state.weights, state.optimizer)
-        self.clock = _Clock(self.state.seconds)
-
-    def go(self) -> None:
-        """Train to the end; whatever ends it, the checkpoint holds the last whole step."""
-        try:
-            if self.state.n_steps is None:
-                self._time_first_steps()
-            self._run_all()
-        except KeyboardInterrupt:
-            self.save()
-            raise
-
-    def result(self) -> TrainingResult:
-        """Return the finished training."""
-        state = self.state
-        assert state.stopped_by is not None
-        self.learner.autoencoder.set_weights(state.best_weights)
-        return TrainingResult(
-            autoencoder=self.learner.autoencoder,
-            history=state.history,
-            n_steps=state.step,
-            best_step=state.best_step,
-            seconds=state.seconds,
-            stopped_by=state.stopped_by,
-            n_training=len(self.split.training),
-            n_validation=len(self.split.validation),
-            is_validation_shared=self.split.is_shared,
-            precision=state.identity["precision"],
-            encoding_norm=state.encoding_norm,
-        )
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        self.state.step = self.learner.step
-        self.state.weights, self.state.optimizer = self.learner.weights(), self.learner.memory()
-        self.state.seconds = self.clock.seconds()
-        save_state(self.state, self.folder)
-        self.clock.saved()
-
-    # ---------------------------------------------------------------- how long
-
-    @property
-    def steps_a_round(self) -> int:
-        """Steps between two validations: whole passes where possible."""
-        steps_a_pass = self.learner.steps_a_pass()
-        n_passes = -(-MIN_STEPS_A_ROUND // steps_a_pass)
-        return min(n_passes * steps_a_pass, MAX_STEPS_A_ROUND)
-
-    def _longest(self) -> int:
-        """Return the number of steps that settings allow, apart from minutes."""
-        if self.settings.steps is not None:
-            return self.settings.steps
-        if self.settings.epochs is not None:
-            return self.settings.epochs * self.learner.steps_a_pass()
-        learner = self.learner
-        return max(learner.most_epochs * learner.steps_a_pass(), learner.most_steps_of_few)
-
-    def _plan(self, n_steps: int) -> None:
-        """Settle the number of steps."""
-        self.state.n_steps = n_steps
-        self.state.knots = knots_for(n_steps, self.learner.warm_up_steps)
-
-    def _time_first_steps(self) -> None:
-        """Turn minutes into steps, once."""
-        longest, budget_s = self._longest(), self._budget_s()
-        if budget_s is None:
-            self._plan(longest)
-            return
-        with self.progress(desc="training: timing the first steps", unit="step") as bar:
-            for _ in self._steps(longest):
-                bar.update(1)
-                if self._is_timed(budget_s):
-                    break
-            n_more = self._affordable_steps(budget_s)
-        self._plan(min(longest, self.learner.step + n_more))
-        self.save()
-
-    def _budget_s(self) -> float | None:
-        if self.settings.steps is not None or self.settings.minutes is None:
-            return None
-        return 60 * self.settings.minutes
-
-    def _is_timed(self, budget_s: float) -> bool:
-        # The next step may need a validation, or to know how many there will be.
-        if self.learner.step >= MIN_STEPS_A_ROUND - 1:
-            return True
-        timed = self.durations[N_WARM_UP_STEPS:]
-        return len(timed) >= N_TIMED_STEPS and sum(timed) >= min(TIMED_S, TIMED_SHARE * budget_s)
-
-    def _affordable_steps(self, budget_s: float) -> int:
-        """Return how many more steps, with their validations, the rest of the time is good for."""
-        timed = self.durations[N_WARM_UP_STEPS:]
-        if not timed:  # the settings allow no more than the warm-up
-            return 0
-        validation_s = self._time_validation()
-        left_s = budget_s - self.clock.seconds() - validation_s - self._finish_s(budget_s)
-        step_s = float(np.mean(timed)) + validation_s / self.steps_a_round
-        return max(0, int(left_s / step_s))
-
-    def _time_validation(self) -> float:
-        """Return the seconds of one validation, from its second batch (the first builds graphs)."""
-        rows = self.split.validation[: self.batch_size]
-        for _ in range(2):
-            start = time.perf_counter()
-            pictures = read_scaled(self.images, rows, self.learner.side_px)
-            self.learner.validate(pictures)
-            self.encode_s = -time.perf_counter()
-            self.learner.encode(pictures)
-            self.encode_s += time.perf_counter()
-        return (time.perf_counter() - start) * len(self.split.validation) / len(rows)
-
-    def _finish_s(self, budget_s: float) -> float:
-        """Return the seconds that are needed after the last step."""
-        n_batches = self.learner.batches_to_finish(self.state.n_steps or self._longest())
-        if n_batches == 0:
-            return 0.0
-        return min(EXPORT_S, budget_s / 10) + self.encode_s * n_batches
-
-    # ---------------------------------------------------------------- steps
-
-    def _run_all(self) -> None:
-        assert self.state.n_steps is not None
-        with self.progress(total=self.state.n_steps, desc="training", unit="step") as bar:
-            bar.update(self.learner.step)
-            self._validate_if_due(bar)  # an interrupt may have come just before it
-            if self.state.stopped_by is not None:
-                return
-            for _ in self._steps(self.state.n_steps):
-                bar.update(1)
-                self._mind_the_clock()
-                self._validate_if_due(bar)
-                if self.state.stopped_by is not None:
-                    return
-                if self.clock.is_checkpoint_due():
-                    self.save()
-
-    def _steps(self, n_steps: int) -> Iterator[int]:
-        """Do the steps up to n_steps and yield after each."""
-        rows = (self.learner.rows(step) for step in range(self.learner.step, n_steps))
-        start = time.perf_counter()
-        for pictures in read_ahead(self.images, rows, self.learner.side_px):
-            self._learn(pictures)
-            self.durations.append(time.perf_counter() - start)
-            yield self.learner.step
-            start = time.perf_counter()
-
-    def _learn(self, pictures: NDArray[np.float32]) -> None:
-        parts = self.learner.learn(pictures, share_done(self.state.knots, self.learner.step))
-        loss = parts.pop("loss")
-        if not np.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss is {loss} after {self.learner.step} steps; try another --seed, and see "
-                "whether the pictures are what you expect"
-            )
-        state = self.state
-        state.loss_sum += loss
-        state.n_losses += 1
-        state.part_sums = {k: state.part_sums.get(k, 0.0) + v for k, v in parts.items()}
-
-    def _mind_the_clock(self) -> None:
-        budget_s = self._budget_s()
-        if budget_s is None:
-            return
-        if not self.learner.ends_by_loss:
-            self._keep_pace(budget_s)
-        elif self.clock.seconds() > OVERRUN * budget_s:
-            self.state.n_steps = self.learner.step
-
-    def _keep_pace(self, budget_s: float) -> None:
-        """Plan anew if at the pace so far it would take much longer than it may.
-
-        Once that was done, also if there is much time left: it may have been a passing load.
-        """
-        state, step, n_steps = self.state, self.learner.step, self.state.n_steps or 0
-        step_s = self._pace()
-        if step_s is None or step >= n_steps:
-            return
-        left_s = budget_s - self.clock.seconds() - self._finish_s(budget_s)
-        late_s = (n_steps - step) * step_s - left_s
-        tolerated_s = (OVERRUN - 1) * budget_s
-        if late_s > tolerated_s or (state.is_replanned and late_s < -tolerated_s):
-            state.is_replanned = True
-            state.n_steps = min(self._longest(), step + max(0, int(left_s / step_s)))
-            if state.n_steps > step:
-                state.knots = replanned(state.knots, step, state.n_steps)
-
-    def _pace(self) -> float | None:
-        """Return the seconds of a step, with all that is done between, in this process."""
-        if self.pace_from is None:
-            self.pace_from = self.learner.step, self.clock.seconds()
-        n_steps = self.learner.step - self.pace_from[0]
-        if n_steps < N_PACED_STEPS:
-            return None
-        return (self.clock.seconds() - self.pace_from[1]) / n_steps
-
-    # ---------------------------------------------------------------- validation
-
-    def _validate_if_due(self, bar: Any) -> None:
-        step = self.learner.step
-        at_end = step >= (self.state.n_steps or 0)
-        if self.state.validated_step == step and not at_end:
-            return
-        if step % self.steps_a_round and not at_end:
-            return
-        if at_end:
-            self._finish()
-        entry = self._validated()
-        bar.set_postfix_str(_summary(entry, self.split.is_shared))
-        self._judge(entry["val_loss"], at_end)
-        self.save()
-        if self.on_epoch is not None:
-            self.on_epoch(entry)
-
-    def _finish(self) -> None:
-        learner, rows = self.learner, self.learner.rows_to_finish()
-        side_px = learner.finishing_side_px
-        # As many pixels at a time as in a step.
-        n = max(1, self.batch_size * learner.side_px**2 // side_px**2)
-        cuts = [rows[i : i + n] for i in range(0, len(rows), n)]
-        learner.finish(read_ahead(self.images, cuts, side_px))
-
-    def _validated(self) -> dict[str, Any]:
-        """Validate, add to the history, and start anew to sum up losses."""
-        state, step = self.state, self.learner.step
-        n_losses = max(state.n_losses, 1)
-        training_s = max(sum(self.durations[-n_losses:]), 1e-9)
-        n_timed = min(n_losses, len(self.durations))
-        loss = state.loss_sum / n_losses
-        parts = {name: total / n_losses for name, total in state.part_sums.items()}
-        val_loss = self._validation_loss()
-        state.loss_sum, state.n_losses, state.validated_step = 0.0, 0, step
-        state.part_sums = {}
-        self.durations.clear()
-        entry: dict[str, Any] = {
-            "epoch": round(step / self.learner.steps_a_pass(), 2),
-            "step": step,
-            "loss": loss,
-            "val_loss": val_loss,
-            "pictures_per_s": round(n_timed * self.batch_size / training_s, 1),
-            "seconds": round(self.clock.seconds(), 1),
-        }
-        if parts:
-            entry["parts"] = parts
-        state.history.append(entry)
-        return entry
-
-    def _validation_loss(self) -> float:
-        """Return the mean loss; on the way, see whether encodings still differ."""
-        rows = self.split.validation
-        cuts = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-        losses: list[float] = []
-        sample: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        for pictures in read_ahead(self.images, cuts, self.learner.side_px):
-            losses.append(self.learner.validate(pictures))
-            if len(sample) * self.batch_size < N_COLLAPSE_SAMPLE:
-                sample.append((self.learner.encode(pictures), _small(pictures)))
-        self._check_encodings(*(np.concatenate(parts) for parts in zip(*sample, strict=True)))
-        return float(np.average(losses, weights=[len(cut) for cut in cuts]))
-
-    def _check_encodings(self, encodings: NDArray[np.float32], pixels: NDArray[np.float32]) -> None:
-        reason = collapse_reason(encodings, pixels)
-        if reason is not None:
-            raise EncodingCollapse(
-                f"after {self.learner.step} steps all pictures get nearly the same encoding: "
-                f"{reason}; try another --seed"
-            )
-        self.state.encoding_norm = float(np.median(np.linalg.norm(encodings, axis=1)))
-
-    def _judge(self, val_loss: float, at_end: bool) -> None:
-        """Keep the best weights; say whether and why training is over."""
-        state = self.state
-        by_loss = self.learner.ends_by_loss
-        if val_loss < state.best_loss if by_loss else at_end:
-            state.best_loss, state.best_step = val_loss, self.learner.step
-            state.best_weights = self.learner.autoencoder.get_weights()
-        n_since = sum(entry["step"] > state.best_step for entry in state.history)
-        if at_end:
-            state.stopped_by = self._limit_reached()
-        elif by_loss and n_since >= self.settings.patience:
-            state.stopped_by = "val_loss"
-
-    def _limit_reached(self) -> str:
-        if self.settings.steps is not None:
-            return "steps"
-        return "epochs" if self.learner.step >= self._longest() else "minutes"
-
-
-class _Clock:
-    """Seconds of this training, those before an interruption included."""
-
-    def __init__(self, seconds_before: float) -> None:
-        self._start = time.monotonic() - seconds_before
-        self._saved = time.monotonic()
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-    def saved(self) -> None:
-        self._saved = time.monotonic()
-
-    def is_checkpoint_due(self) -> bool:
-        return time.monotonic() - self._saved > CHECKPOINT_S
+def _budget(settings: TrainingSettings, learner: Learner) -> Budget:
+    steps_per_epoch = learner.steps_per_epoch()
+    max_steps = max(learner.max_epochs * steps_per_epoch, learner.max_steps_of_few)
+    return Budget(settings.steps, settings.epochs, settings.minutes, steps_per_epoch, max_steps)
 
 
 def _identity(images: ImageSource, settings: TrainingSettings, precision: str) -> dict[str, Any]:
-    """Say what is trained on what: settings, number of pictures, and some of their pixels.
+    """Describe a training: its settings, the number of pictures, and some of their pixels.
 
-    So a checkpoint that was written on a CPU of another precision is not gone on with.
+    The precision is part of it: a checkpoint from a CPU of another precision is not resumed.
     """
     rows = np.unique(np.linspace(0, len(images) - 1, 8).astype(np.int64))
     pixels = hashlib.sha256(images.read(rows).tobytes()).hexdigest()
@@ -580,7 +452,67 @@ def _recipe_fields(settings: TrainingSettings) -> dict[str, Any] | None:
     return None if recipe is None else dict(json.loads(json.dumps(asdict(recipe))))
 
 
-def _small(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+# -------------------------------------------------------------------- what validation does
+
+
+def _validation(learner: Learner, images: ImageSource) -> tuple[float, float]:
+    """Return the mean loss of the validation pictures, and the median length of encodings.
+
+    Raises
+    ------
+    EncodingCollapse
+        If the encodings of a sample no longer differ as the pictures do.
+    """
+    rows, size = learner.split.validation, learner.batch_size
+    cuts = [rows[i : i + size] for i in range(0, len(rows), size)]
+    losses: list[float] = []
+    encodings: list[NDArray[np.float32]] = []
+    pixels: list[NDArray[np.float32]] = []
+    for pictures in read_ahead(images, cuts, learner.side_px):
+        losses.append(learner.validate(pictures))
+        if len(encodings) * size < N_COLLAPSE_SAMPLE:
+            encodings.append(learner.encode(pictures))
+            pixels.append(_small(pictures))
+    sample = np.concatenate(encodings)
+    _check_encodings(sample, np.concatenate(pixels), learner.step)
+    mean_loss = np.average(losses, weights=[len(cut) for cut in cuts])
+    return float(mean_loss), float(np.median(np.linalg.norm(sample, axis=1)))
+
+
+def _check_encodings(
+    encodings: NDArray[np.float32], pixels: NDArray[np.float32], step: int
+) -> None:
+    reason = collapse_reason(encodings, pixels)
+    if reason is not None:
+        raise EncodingCollapse(
+            f"after {step} steps all pictures get nearly the same encoding: {reason}; "
+            "try another --seed"
+        )
+
+
+def _time_validation(learner: Learner, images: ImageSource) -> tuple[float, float]:
+    """Return the seconds of a validation, and those of encoding a batch."""
+    rows = learner.split.validation[: learner.batch_size]
+    for _ in range(2):  # the first batch builds the graphs, the second is timed
+        start = time.perf_counter()
+        pictures = read_scaled(images, rows, learner.side_px)
+        learner.validate(pictures)
+        middle = time.perf_counter()
+        learner.encode(pictures)
+        end = time.perf_counter()
+    return (end - start) * len(learner.split.validation) / len(rows), end - middle
+
+
+def _finish(learner: Learner, images: ImageSource) -> None:
+    """Let the learner see the pictures that it turns its result into an autoencoder with."""
+    rows, side_px = learner.rows_to_finish(), learner.finishing_side_px
+    # As many pixels at a time as in a step.
+    n = max(1, learner.batch_size * learner.side_px**2 // side_px**2)
+    cuts = [rows[i : i + n] for i in range(0, len(rows), n)]
+    learner.finish(read_ahead(images, cuts, side_px))
+
+
+def _small(pictures: Pictures) -> NDArray[np.float32]:
     """Return pictures (b, side, side, 3) as rows of at most 16x16x3 block means."""
     n, side = pictures.shape[:2]
     block = max(1, side // SMALL_SIDE_PX)

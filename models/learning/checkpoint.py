@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import TrainingError
+from models.learning.schedule import Schedule
 
 FILE_NAME = "checkpoint.npz"
 SCHEMA_VERSION = 1
@@ -28,28 +29,24 @@ class TrainingState:
     Attributes
     ----------
     identity : dict
-        What is trained on what; a state of another identity is not resumed.
+        What is trained, and on what; a state of another identity is not resumed.
     weights, optimizer, best_weights : list of ndarray
-        Of the last step, with whatever else the next one depends on; what training gives.
+        Those of the last step, what else the next step depends on, and the result of training.
     step : int
         Steps done.
-    n_steps : int or None
-        Steps to do; None until the first ones have been timed.
+    schedule : Schedule or None
+        None until the first steps have been timed.
     validated_step, best_step : int
         Step of the last and of the best validation.
     best_loss : float
     loss_sum, part_sums, n_losses : float, dict of str to float, int
         Of the steps since the last validation.
-    knots : list
-        The schedule, as in `models.learning.schedule`; empty until the number of steps is known.
-    is_replanned : bool
-        It was changed since, because the machine became slow.
     history : list of dict
-        One a validation.
+        One for each validation.
     seconds : float
         Time spent, over all interruptions.
     stopped_by : str or None
-        None while it is not finished.
+        None until training is finished.
     encoding_norm : float
         Median length of the encodings of the validation sample.
     """
@@ -59,22 +56,48 @@ class TrainingState:
     optimizer: Arrays = field(default_factory=list)
     best_weights: Arrays = field(default_factory=list)
     step: int = 0
-    n_steps: int | None = None
+    schedule: Schedule | None = None
     validated_step: int = 0
     best_step: int = 0
     best_loss: float = float("inf")
     loss_sum: float = 0.0
     part_sums: dict[str, float] = field(default_factory=dict)
     n_losses: int = 0
-    knots: list[list[float]] = field(default_factory=list)
-    is_replanned: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     stopped_by: str | None = None
     encoding_norm: float = 1.0
 
+    @property
+    def is_finished(self) -> bool:
+        """Say whether there is nothing left to train."""
+        return self.stopped_by is not None
+
+    @property
+    def validations_since_best(self) -> int:
+        """Return how many validations in a row had no smaller loss than the best one."""
+        return sum(entry["step"] > self.best_step for entry in self.history)
+
+    def add_loss(self, loss: float, parts: dict[str, float]) -> None:
+        """Count the loss of a step, and its parts."""
+        self.loss_sum += loss
+        self.n_losses += 1
+        self.part_sums = {k: self.part_sums.get(k, 0.0) + v for k, v in parts.items()}
+
+    def mean_losses(self) -> tuple[float, dict[str, float]]:
+        """Return the mean loss since the last validation, and that of its parts."""
+        n = max(self.n_losses, 1)
+        return self.loss_sum / n, {name: total / n for name, total in self.part_sums.items()}
+
+    def add_validation(self, entry: dict[str, Any]) -> None:
+        """Add to the history, and start again to sum up losses."""
+        self.history.append(entry)
+        self.validated_step = entry["step"]
+        self.loss_sum, self.part_sums, self.n_losses = 0.0, {}, 0
+
 
 _ARRAY_FIELDS = ("weights", "optimizer", "best_weights")
+_NO_SCHEDULE: dict[str, Any] = {"n_steps": None, "knots": [], "is_replanned": False}
 
 
 def save_state(state: TrainingState, folder: Path) -> None:
@@ -122,6 +145,7 @@ def _to_bytes(state: TrainingState) -> bytes:
         for i, array in enumerate(getattr(state, name))
     }
     rest = {key: value for key, value in asdict(state).items() if key not in _ARRAY_FIELDS}
+    rest |= rest.pop("schedule") or _NO_SCHEDULE
     rest |= {"schema_version": SCHEMA_VERSION}
     rest |= {f"n_{name}": len(getattr(state, name)) for name in _ARRAY_FIELDS}
     buffer = io.BytesIO()
@@ -137,6 +161,8 @@ def _from_bytes(data: bytes) -> TrainingState:
         arrays: dict[str, Any] = {
             name: [file[f"{name}_{i}"] for i in range(rest[f"n_{name}"])] for name in _ARRAY_FIELDS
         }
+    planned = {name: rest[name] for name in _NO_SCHEDULE}
+    rest["schedule"] = None if planned["n_steps"] is None else Schedule(**planned)
     names = {item.name for item in fields(TrainingState)}
     return TrainingState(**{k: v for k, v in rest.items() if k in names}, **arrays)
 

@@ -62,8 +62,8 @@ class ContrastiveLearner(Learner):
     """
 
     ends_by_loss = False
-    most_epochs = 400
-    most_steps_of_few = 1500
+    max_epochs = 400
+    max_steps_of_few = 1500
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class ContrastiveLearner(Learner):
         """Return the optimizer's count."""
         return self._optimizer.step
 
-    def steps_a_pass(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Return whole batches in a pass; the few left over are others each time."""
         return self._n_images // self.batch_size
 

@@ -44,7 +44,7 @@ class Learner(ABC):
     ends_by_loss : bool
         The weights of the smallest validation loss are the best, and training stops when it no
         longer falls. Else the last ones are, and the schedule has to run out.
-    most_epochs, most_steps_of_few : int
+    max_epochs, max_steps_of_few : int
         Training that is not told how long takes at most so many epochs, or, of few pictures, steps.
     """
 
@@ -55,8 +55,8 @@ class Learner(ABC):
     batch_size: int
     warm_up_steps: int
     ends_by_loss: bool
-    most_epochs: int
-    most_steps_of_few: int
+    max_epochs: int
+    max_steps_of_few: int
 
     @property
     @abstractmethod
@@ -64,7 +64,7 @@ class Learner(ABC):
         """Return the number of steps done; counted inside the step, so no interrupt can part."""
 
     @abstractmethod
-    def steps_a_pass(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Return how many steps it takes to see (nearly) every picture once."""
 
     @abstractmethod
@@ -130,8 +130,8 @@ class ReconstructionLearner(Learner):
 
     warm_up_steps = 0
     ends_by_loss = True
-    most_epochs = 50
-    most_steps_of_few = 2500
+    max_epochs = 50
+    max_steps_of_few = 2500
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class ReconstructionLearner(Learner):
         """Return the optimizer's count."""
         return int(self._optimizer.iterations.numpy())
 
-    def steps_a_pass(self) -> int:
+    def steps_per_epoch(self) -> int:
         """Return batches in an epoch, the last one perhaps filled from the next."""
         return -(-len(self.split.training) // self.batch_size)
 

@@ -1,47 +1,70 @@
-"""How far a training is, as a share of it, and what follows from that. Pure.
+"""How many steps a training has, which share of them is done, and what follows from that. Pure."""
 
-A schedule is a list of knots [step, share], with straight lines between. The steps of the warm-up
-are before its first knot, so that they are the same before and after the number of steps is known.
-"""
+from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 Knots = list[list[float]]
 
 
-def knots_for(n_steps: int, warm_up_steps: int) -> Knots:
-    """Return the schedule of a training of n_steps, which begins after the warm-up.
+@dataclass(frozen=True)
+class Schedule:
+    """The planned length of a training, and its progress at each step.
 
-    With no more steps than the warm-up has, there is none: the share stays 0.
+    Attributes
+    ----------
+    n_steps : int
+        Steps in all.
+    knots : list of [step, share]
+        The share of the training that is done, with straight lines between. The warm-up is before
+        the first knot, so its steps are the same whatever the number of steps. Empty if there are
+        no more steps than the warm-up has: the share stays 0.
+    is_replanned : bool
+        The number of steps changed during training, because the machine's speed did.
     """
-    if n_steps <= warm_up_steps:
-        return []
-    return [[warm_up_steps, 0.0], [n_steps, 1.0]]
 
+    n_steps: int
+    knots: Knots = field(default_factory=list)
+    is_replanned: bool = False
 
-def replanned(knots: Knots, step: int, n_steps: int) -> Knots:
-    """Return the schedule that goes on from here to end at another n_steps > step.
+    @classmethod
+    def planned(cls, n_steps: int, warm_up_steps: int) -> Schedule:
+        """Return the schedule of a training of n_steps that begins with a warm-up."""
+        if n_steps <= warm_up_steps:
+            return cls(n_steps)
+        return cls(n_steps, [[warm_up_steps, 0.0], [n_steps, 1.0]])
 
-    What was before `step` stays as it was.
-    """
-    past = [knot for knot in knots if knot[0] < step]
-    if not past:  # still warming up
-        return knots_for(n_steps, int(knots[0][0])) if knots else []
-    return [*past, [step, share_done(knots, step)], [n_steps, 1.0]]
+    def share_done(self, step: int) -> float:
+        """Return the share of the training that is done at a step, 0..1."""
+        if not self.knots:
+            return 0.0
+        steps, shares = zip(*self.knots, strict=True)
+        return float(np.interp(step, steps, shares))
 
+    def replanned(self, step: int, n_steps: int) -> Schedule:
+        """Return the schedule that continues from `step` and ends at n_steps >= step.
 
-def share_done(knots: Knots, step: int) -> float:
-    """Return the share, 0..1; 0 as long as there is no schedule."""
-    if not knots:
-        return 0.0
-    steps, shares = zip(*knots, strict=True)
-    return float(np.interp(step, steps, shares))
+        The shares before `step` stay as they were.
+        """
+        if n_steps == step:
+            return Schedule(n_steps, self.knots, is_replanned=True)
+        past = [knot for knot in self.knots if knot[0] < step]
+        if past:
+            knots = [*past, [step, self.share_done(step)], [n_steps, 1.0]]
+            return Schedule(n_steps, knots, is_replanned=True)
+        warm_up_steps = int(self.knots[0][0]) if self.knots else n_steps  # still warming up
+        return replace(Schedule.planned(n_steps, warm_up_steps), is_replanned=True)
+
+    def cut(self, step: int) -> Schedule:
+        """Return the schedule that ends at `step`."""
+        return replace(self, n_steps=step)
 
 
 def cosine_rate(rate: float, warm_up_steps: int, step: int, share: float) -> float:
-    """Return the learning rate: up in a straight line, down to 0 in half a cosine.
+    """Return the learning rate: up in a straight line, then down to 0 in half a cosine.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts",
     ICLR 2017, without the restarts.

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from models import training
 from models.autoencoder import ARCHITECTURES, Architecture, keras, layers, reconstruction_loss
 from models.encoder import Encoder
 from models.errors import EncodingCollapse, TooFewImages, TrainingDiverged
 from models.export import export_autoencoder
-from models.learning.batches import split_rows
+from models.learning.batches import read_scaled, split_rows
+from models.learning.budget import Budget
 from models.learning.checkpoint import load_state
 from models.training import TrainingSettings, train
 from tests.helpers import paths
@@ -106,7 +106,7 @@ def test_train_lowers_the_loss(uninterrupted: Any) -> None:
 def test_val_loss_is_that_of_the_weights_returned(images: Pictures, uninterrupted: Any) -> None:
     """The last val_loss is the mean cross-entropy over the pictures set aside, by NumPy."""
     rows = split_rows(40, 0.2, seed=0).validation
-    shares = training.read_scaled(images, rows, 32).astype(np.float64)
+    shares = read_scaled(images, rows, 32).astype(np.float64)
     painted = uninterrupted.autoencoder.predict(shares, verbose=0).astype(np.float64)
     entropy = -(shares * np.log(painted) + (1 - shares) * np.log(1 - painted)).mean()
     assert uninterrupted.history[-1]["val_loss"] == pytest.approx(entropy, rel=1e-5)
@@ -116,7 +116,7 @@ def test_encoding_norm_is_the_median(images: Pictures, uninterrupted: Any) -> No
     """The usual length is the median over the pictures set aside."""
     rows = split_rows(40, 0.2, seed=0).validation
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    encodings = encoder.predict(training.read_scaled(images, rows, 32), verbose=0)
+    encodings = encoder.predict(read_scaled(images, rows, 32), verbose=0)
     norms = np.linalg.norm(encodings.reshape(8, -1), axis=1)
     assert uninterrupted.encoding_norm == pytest.approx(np.median(norms), rel=1e-4)
 
@@ -206,22 +206,11 @@ def test_minutes_become_steps_that_repeat_the_run(images: Pictures, tmp_path: Pa
     assert without_times(again.history) == without_times(first.history)
 
 
-def test_minutes_are_budgeted_with_validation(images: Pictures, tmp_path: Path) -> None:
-    """Steps of 0.1 s, rounds of 52 steps and validations of 5.2 s: 0.2 s a step in all."""
-    run = training._Run(
-        images, replace(SETTINGS, steps=None, minutes=1), tmp_path, training.QUIET, None
-    )
-    run.durations = [9.0, 9.0] + [0.1] * 5  # the first two build the graph
-    run._time_validation = lambda: 5.2
-    run.clock = training._Clock(14.8)  # 60 - 14.8 - 5.2 for the last validation = 40 s left
-    assert run._affordable_steps(60.0) == pytest.approx(200, abs=1)
-
-
 def test_train_stops_when_the_machine_became_slow(
     images: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the steps take much longer than timed, the minutes count, and n_steps says where."""
-    monkeypatch.setattr(training._Run, "_affordable_steps", lambda self, budget_s: 10**6)
+    monkeypatch.setattr(Budget, "affordable_steps", lambda *measured: 10**6)
     result = train(images, replace(SETTINGS, steps=None, minutes=0.01, epochs=10**6), tmp_path)
     assert result.stopped_by == "minutes"
     assert result.n_steps == result.history[-1]["step"] < 10**5
@@ -275,7 +264,7 @@ def test_train_resumes_exactly_when_interrupted_while_timing(
     timed = replace(SETTINGS, steps=None, minutes=0.015, patience=10**6)
     with pytest.raises(KeyboardInterrupt):
         train(Breaking(images, KeyboardInterrupt(), 6), timed, tmp_path / "a")
-    assert load_state(tmp_path / "a").n_steps is None
+    assert load_state(tmp_path / "a").schedule is None
     resumed = train(images, timed, tmp_path / "a")
     whole = train(images, replace(timed, steps=resumed.n_steps), tmp_path / "b")
     assert_equal_weights(resumed.autoencoder, whole.autoencoder)
@@ -285,11 +274,12 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "")
-from models import training
+from models.learning import budget
+from models.training import train
 from tests.integration.models.test_training import ARCHITECTURES, SETTINGS, TINY, Pictures
-training.CHECKPOINT_S = 0  # one after each step
+budget.CHECKPOINT_S = 0  # one after each step
 ARCHITECTURES["tiny"] = TINY
-training.train(Pictures(40), SETTINGS, Path(sys.argv[1]))
+train(Pictures(40), SETTINGS, Path(sys.argv[1]))
 """
 
 
@@ -394,7 +384,7 @@ def exported(images: Pictures, uninterrupted: Any, tmp_path: Path) -> Path:
 def test_export_keeps_the_encodings(images: Pictures, uninterrupted: Any, exported: Path) -> None:
     """The tflite file gives what Keras gives, within 1e-5, for any number of pictures."""
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    shares = training.read_scaled(images, np.arange(40), 32)
+    shares = read_scaled(images, np.arange(40), 32)
     by_keras = encoder.predict(shares, verbose=0).reshape(40, -1)
     found = Encoder.open(exported / "encoder.tflite").encodings(images.pixels)
     np.testing.assert_allclose(found, by_keras, atol=1e-5)
@@ -422,7 +412,7 @@ def test_exported_keras_file_is_the_whole_network(
     images: Pictures, uninterrupted: Any, exported: Path
 ) -> None:
     """Loaded with plain Keras it paints the same pictures."""
-    shares = training.read_scaled(images, np.arange(4), 32)
+    shares = read_scaled(images, np.arange(4), 32)
     loaded = keras.models.load_model(exported / "autoencoder.keras")
     np.testing.assert_array_equal(
         loaded.predict(shares, verbose=0), uninterrupted.autoencoder.predict(shares, verbose=0)
@@ -435,7 +425,7 @@ def test_exported_decoder_paints_what_keras_paints(
     """Encoder and decoder files in a row are the autoencoder."""
     from models.decoder import Decoder
 
-    shares = training.read_scaled(images, np.arange(4), 32)
+    shares = read_scaled(images, np.arange(4), 32)
     encodings = Encoder.open(exported / "encoder.tflite").encodings(images.pixels[:4])
     painted = Decoder.open(exported / "decoder.tflite").decode(encodings)
     expected = 255 * uninterrupted.autoencoder.predict(shares, verbose=0)

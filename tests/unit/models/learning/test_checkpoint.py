@@ -6,6 +6,7 @@ import pytest
 from models.errors import TrainingError
 from models.learning import checkpoint
 from models.learning.checkpoint import TrainingState, load_state, save_state
+from models.learning.schedule import Schedule
 
 
 def state(step: int = 3) -> TrainingState:
@@ -16,7 +17,7 @@ def state(step: int = 3) -> TrainingState:
         optimizer=[np.array(step, np.int64)],
         best_weights=[np.full((2, 3), 2, np.float32), np.zeros(4, np.float32)],
         step=step,
-        n_steps=10,
+        schedule=Schedule(10, [[4, 0.0], [10, 1.0]], is_replanned=True),
         best_loss=0.5,
         history=[{"epoch": 1, "loss": 0.25}],
     )
@@ -30,14 +31,35 @@ def test_load_state_gives_what_was_saved(tmp_path: Path) -> None:
         for got, expected in zip(getattr(found, name), getattr(state(), name), strict=True):
             assert got.dtype == expected.dtype
             np.testing.assert_array_equal(got, expected)
-    assert (found.identity, found.step, found.n_steps) == ({"seed": 1}, 3, 10)
+    assert (found.identity, found.step) == ({"seed": 1}, 3)
+    assert found.schedule == Schedule(10, [[4, 0.0], [10, 1.0]], is_replanned=True)
     assert (found.best_loss, found.history) == (0.5, [{"epoch": 1, "loss": 0.25}])
 
 
-def test_load_state_keeps_infinity(tmp_path: Path) -> None:
-    """Before the first validation the best loss is infinite."""
+def test_load_state_keeps_what_is_not_known_yet(tmp_path: Path) -> None:
+    """Before the first validation the best loss is infinite, and there is no schedule."""
     save_state(TrainingState({}), tmp_path)
-    assert load_state(tmp_path).best_loss == float("inf")
+    found = load_state(tmp_path)
+    assert (found.best_loss, found.schedule) == (float("inf"), None)
+
+
+def test_mean_losses_are_those_since_the_last_validation() -> None:
+    """Means of the loss and of its parts; after a validation they start again."""
+    training = TrainingState({})
+    training.add_loss(3.0, {"code": 1.0})
+    training.add_loss(5.0, {"code": 2.0})
+    assert training.mean_losses() == (4.0, {"code": 1.5})
+    training.add_validation({"step": 2, "val_loss": 0.5})
+    assert (training.mean_losses(), training.validated_step) == ((0.0, {}), 2)
+
+
+def test_validations_since_the_best_are_counted() -> None:
+    """Those after the best step, so none while the last one is the best."""
+    training = TrainingState({}, history=[{"step": step} for step in (52, 104, 156)])
+    training.best_step = 52
+    assert training.validations_since_best == 2
+    training.best_step = 156
+    assert training.validations_since_best == 0
 
 
 def test_load_state_gives_none_when_there_is_nothing(tmp_path: Path) -> None:
