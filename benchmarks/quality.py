@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.baselines import BASELINES
 from benchmarks.machine import machine_line
-from benchmarks.yardsticks import YARDSTICKS
 from index.catalogue import ImageRecord
 from index.search.faiss_store import FaissStore
 from indexer.collection.records import make_record
@@ -89,7 +89,7 @@ def main(
 def _all_rows() -> list[str]:
     from models.autoencoder import ARCHITECTURES
 
-    return [*YARDSTICKS, *sorted(ARCHITECTURES)]
+    return [*BASELINES, *sorted(ARCHITECTURES)]
 
 
 def _read(images: Path, labels: Path, columns: Sequence[str | None], folder: Path) -> Pictures:
@@ -119,10 +119,10 @@ def _codes(
 
 def _made(name: str, seed: int, minutes: float, pictures: Pictures, folder: Path) -> Any:
     """Return something that encodes, fitted or trained on the pictures."""
-    if name in YARDSTICKS:
-        yardstick = YARDSTICKS[name](seed)
-        yardstick.fit(pictures.source)
-        return yardstick
+    if name in BASELINES:
+        baseline = BASELINES[name](seed)
+        baseline.fit(pictures.source)
+        return baseline
     from models.export import export_autoencoder
     from models.training import TrainingSettings, train
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.yardsticks import YARDSTICKS, ColourHistogram, PatchDictionary, RawPixels
+from benchmarks.baselines import BASELINES, ColourHistogram, PatchDictionary, RawPixels
 
 
 class Images:
@@ -72,14 +72,14 @@ def test_the_patch_dictionary_tells_pictures_apart_and_repeats_itself(noise):
     assert scores[np.arange(12), np.arange(12, 24)].max() < 0.99
 
 
-@pytest.mark.parametrize("name", sorted(YARDSTICKS))
+@pytest.mark.parametrize("name", sorted(BASELINES))
 def test_a_vector_does_not_depend_on_its_batch(name, noise):
     """Alone or among others a picture gets the same unit row, but for rounding."""
-    yardstick = PatchDictionary(0, n_patches=8) if name == "patches" else YARDSTICKS[name](0)
-    yardstick.n_sampled = 600
-    yardstick.fit(Images(noise))
+    baseline = PatchDictionary(0, n_patches=8) if name == "patches" else BASELINES[name](0)
+    baseline.n_sampled = 600
+    baseline.fit(Images(noise))
 
-    whole = yardstick.encode(noise)
+    whole = baseline.encode(noise)
 
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(yardstick.encode(noise[4:5]), whole[4:5], atol=1e-5)
+    np.testing.assert_allclose(baseline.encode(noise[4:5]), whole[4:5], atol=1e-5)

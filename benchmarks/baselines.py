@@ -21,7 +21,7 @@ _BATCH = 64
 Floats = NDArray[np.float32]
 
 
-class Yardstick(ABC):
+class Baseline(ABC):
     """Something that is fitted to a collection and encodes pictures."""
 
     @abstractmethod
@@ -37,7 +37,7 @@ class Yardstick(ABC):
         return self.encode(pixels[np.newaxis])
 
 
-class RawPixels(Yardstick):
+class RawPixels(Baseline):
     """The picture itself, 32 px, less the collection's mean picture: 3,072 numbers."""
 
     side_px = 32
@@ -57,7 +57,7 @@ class RawPixels(Yardstick):
         return shrink(images, self.side_px).reshape(len(images), -1)
 
 
-class ColourHistogram(Yardstick):
+class ColourHistogram(Baseline):
     """Square roots of the shares of 8 x 8 x 8 colours: cosines are Bhattacharyya coefficients."""
 
     levels = 8
@@ -76,7 +76,7 @@ class ColourHistogram(Yardstick):
         return unit_rows(np.sqrt(np.array(counts, np.float32)))
 
 
-class PatchDictionary(Yardstick):
+class PatchDictionary(Baseline):
     """1,024 whitened patches found by k-means, their activations pooled over 2 x 2 = 4,096 numbers.
 
     Notes
@@ -177,7 +177,7 @@ def _batches(images: ImageSource) -> Iterator[NDArray[np.uint8]]:
         yield images.read(np.arange(start, min(start + _BATCH, len(images))))
 
 
-YARDSTICKS: dict[str, Callable[[int], Yardstick]] = {
+BASELINES: dict[str, Callable[[int], Baseline]] = {
     "pixels": RawPixels,
     "histogram": ColourHistogram,
     "patches": PatchDictionary,
