@@ -32,6 +32,7 @@ from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import Subject, recall_of_copies
 from indexer.quality.label_scores import rankings, read_labels
 from models.encoder import Encoder
+from models.files import ENCODER_FILE
 from models.learning.collapse import effective_rank
 
 _CACHE_BYTES = 64 << 30
@@ -130,7 +131,7 @@ def _made(name: str, seed: int, minutes: float, pictures: Pictures, folder: Path
     out = folder / f"{name}-{seed}"
     out.mkdir()
     export_autoencoder(train(pictures.source, settings, out, progress=tqdm), settings, out)
-    return Encoder.open(out / "encoder.tflite")
+    return Encoder.open(out / ENCODER_FILE)
 
 
 def _measure(pictures: Pictures, encoder: Any, sample: int) -> list[float]:

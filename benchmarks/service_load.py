@@ -37,6 +37,7 @@ from PIL import Image
 from benchmarks.machine import machine_line
 from benchmarks.service_memory import exercise, multipart, running
 from index.catalogue import ImageRecord, image_ids, write_catalogue
+from index.layout import CATALOGUE_FILE, VECTORS_FILE
 from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
@@ -281,10 +282,10 @@ def made_up(data: Path, n_vectors: int, folder: Path | None) -> Iterator[Path]:
         with new.locked(), new.draft() as draft:
             copy_encoder(old.folder, draft.folder)
             blocks = _random_rows(n_vectors, old.store.dim)
-            FaissStore.write(draft.folder / "vectors.faiss", old.store.dim, blocks)
+            FaissStore.write(draft.folder / VECTORS_FILE, old.store.dim, blocks)
             rows = np.arange(n_vectors, dtype=np.int32)[:, None]
             TopKTable(rows, np.ones((n_vectors, 1), np.float32)).save(draft.folder)
-            write_catalogue(draft.folder / "catalogue.sqlite", _records(n_vectors))
+            write_catalogue(draft.folder / CATALOGUE_FILE, _records(n_vectors))
             draft.publish(
                 Manifest(
                     created=datetime.now(UTC).isoformat(),

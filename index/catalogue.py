@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
-
-FILE = "catalogue.sqlite"
+from index.layout import CATALOGUE_FILE
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -214,7 +213,7 @@ class Catalogue:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open catalogue.sqlite in a snapshot's folder."""
-        return cls(folder / FILE)
+        return cls(folder / CATALOGUE_FILE)
 
     def __len__(self) -> int:
         return int(self._n_images)

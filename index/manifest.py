@@ -10,8 +10,8 @@ from typing import Self
 
 from index.build_settings import BuildSettings
 from index.errors import CorruptSnapshot, NewerSchema
+from index.layout import MANIFEST_FILE
 
-FILE = "manifest.json"
 SCHEMA_VERSION = 1
 DIGEST_DIGITS = 8
 _CHUNK_BYTES = 1 << 20
@@ -96,10 +96,11 @@ class Manifest:
             settings = BuildSettings.from_json(fields.pop("settings", {}), "settings")
             return cls(files=files, settings=settings, **fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptSnapshot(f"{FILE} cannot be read: {error!r}") from error
+            raise CorruptSnapshot(f"{MANIFEST_FILE} cannot be read: {error!r}") from error
         except CorruptSnapshot as error:
             raise CorruptSnapshot(
-                f"{FILE} cannot be used: {error}; go back with `snapshots rollback`, or build again"
+                f"{MANIFEST_FILE} cannot be used: {error}; "
+                "go back with `snapshots rollback`, or build again"
             ) from error
 
 

@@ -26,22 +26,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from index import catalogue, manifest
-from index.artefacts import map_points as projection
-from index.artefacts import thumbnails
 from index.artefacts.clusters import Clusters
 from index.artefacts.map_points import Projection
 from index.artefacts.thumbnails import Thumbnails
 from index.catalogue import Catalogue
 from index.durable import replace_text, sync_file, sync_folder
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NoSnapshot
-from index.manifest import FileEntry, Manifest
+from index.layout import (
+    CATALOGUE_FILE,
+    CLUSTERS_FILE,
+    CURRENT_FILE,
+    DRAFT_PREFIX,
+    ENCODERS_FOLDER,
+    LOCK_FILE,
+    MANIFEST_FILE,
+    MAP_FILE,
+    PRUNED_PREFIX,
+    SNAPSHOTS_FOLDER,
+    THUMBNAILS_FILE,
+    TRAINING_FOLDER,
+    VECTORS_FILE,
+)
+from index.manifest import DIGEST_DIGITS, FileEntry, Manifest
 from index.search.faiss_store import FaissStore
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
 
-VECTORS_FILE = "vectors.faiss"
-CLUSTERS_FILE = "clusters.json"
 KEPT = 3  # snapshots that stay after a publication, the new one counted
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # what file systems without locks say
 _SMALL_BYTES = 1 << 20  # files up to this size are checksummed at every opening
@@ -72,14 +82,14 @@ class Snapshot:
         self.folder = folder
         self.id = folder.name
         with ExitStack() as resources:
-            resources.callback(os.close, _shared_lock(folder / manifest.FILE))
-            self.manifest = Manifest.load(folder / manifest.FILE)
+            resources.callback(os.close, _shared_lock(folder / MANIFEST_FILE))
+            self.manifest = Manifest.load(folder / MANIFEST_FILE)
             self._check_quickly()
             self.store: VectorStore = FaissStore.open(folder / VECTORS_FILE)
             self.topk = TopKTable.open(folder)
             self.catalogue = Catalogue.open(folder)
             resources.callback(self.catalogue.close)
-            self.thumbnails: Thumbnails | None = self._optional(thumbnails.FILE, Thumbnails)
+            self.thumbnails: Thumbnails | None = self._optional(THUMBNAILS_FILE, Thumbnails)
             if self.thumbnails is not None:
                 resources.callback(self.thumbnails.close)
             self._check_counts()
@@ -114,10 +124,10 @@ class Snapshot:
     @cached_property
     def projection(self) -> Projection | None:
         """The map, read at the first use; CorruptSnapshot if it is of another collection."""
-        found: Projection | None = self._optional(projection.FILE, Projection.load)
+        found: Projection | None = self._optional(MAP_FILE, Projection.load)
         if found is not None and len(found) != len(self):
             raise CorruptSnapshot(
-                f"{projection.FILE} of snapshot {self.id} is of {len(found)} pictures, "
+                f"{MAP_FILE} of snapshot {self.id} is of {len(found)} pictures, "
                 f"the snapshot of {len(self)}"
             )
         return found
@@ -170,9 +180,9 @@ class Snapshot:
 
     def _check_quickly(self) -> None:
         # Of the file's bytes, not of the fields as read: a later version may know more fields.
-        digest = FileEntry.of(self.folder / manifest.FILE).sha256[: manifest.DIGEST_DIGITS]
-        if not self.id.startswith(".new-") and not self.id.endswith(digest):
-            raise CorruptSnapshot(f"{manifest.FILE} of snapshot {self.id} has been changed")
+        digest = FileEntry.of(self.folder / MANIFEST_FILE).sha256[:DIGEST_DIGITS]
+        if not self.id.startswith(DRAFT_PREFIX) and not self.id.endswith(digest):
+            raise CorruptSnapshot(f"{MANIFEST_FILE} of snapshot {self.id} has been changed")
         for name, entry in self.manifest.files.items():
             path = self.folder / name
             if not path.is_file():
@@ -189,7 +199,7 @@ class Snapshot:
             "the manifest": len(self),
             VECTORS_FILE: len(self.store),
             "the top-k table": len(self.topk),
-            catalogue.FILE: len(self.catalogue),
+            CATALOGUE_FILE: len(self.catalogue),
         }
         if len(set(counts.values())) != 1 or self.store.dim != self.manifest.dim:
             raise CorruptSnapshot(f"the parts of snapshot {self.id} do not agree: {counts}")
@@ -218,7 +228,7 @@ class SnapshotDraft:
 
     def __init__(self, data: DataFolder) -> None:
         self._data = data
-        name = f".new-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{DRAFT_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self.folder = data.snapshots / name
         self.folder.mkdir(parents=True)
 
@@ -249,7 +259,7 @@ class SnapshotDraft:
         """
         files = {path.name: FileEntry.of(path) for path in sorted(self.folder.iterdir())}
         sealed = dataclasses.replace(contents, files=files)
-        (self.folder / manifest.FILE).write_text(sealed.to_json(), encoding="utf-8")
+        (self.folder / MANIFEST_FILE).write_text(sealed.to_json(), encoding="utf-8")
         for path in self.folder.iterdir():
             sync_file(path)
         sync_folder(self.folder)
@@ -276,12 +286,25 @@ class SnapshotDraft:
 
 
 class DataFolder:
-    """The folder in which the indexer publishes and from which the service reads."""
+    """The folder in which the indexer publishes and from which the service reads.
+
+    Attributes
+    ----------
+    root : Path
+    snapshots : Path
+        Folder of the published snapshots and of drafts.
+    training : Path
+        Folder of the checkpoints.
+    encoders : Path
+        Folder of the trained and adopted encoders, one folder for each fingerprint.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.snapshots = root / "snapshots"
-        self._current = root / "CURRENT"
+        self.snapshots = root / SNAPSHOTS_FOLDER
+        self.training = root / TRAINING_FOLDER
+        self.encoders = root / ENCODERS_FOLDER
+        self._current = root / CURRENT_FILE
 
     def current_id(self) -> str | None:
         """Return the live snapshot's id, or None where nothing has been published."""
@@ -358,9 +381,9 @@ class DataFolder:
 
     def _remove_unless_open(self, snapshot_id: str) -> bool:
         folder = self.snapshots / snapshot_id
-        if _is_open(folder / manifest.FILE):
+        if _is_open(folder / MANIFEST_FILE):
             return False
-        gone = folder.with_name(f".old-{snapshot_id}")
+        gone = folder.with_name(f"{PRUNED_PREFIX}{snapshot_id}")
         folder.rename(gone)
         shutil.rmtree(gone)
         return True
@@ -372,7 +395,7 @@ class DataFolder:
                 sync_folder(self.root.parent)
             if not os.access(self.root, os.W_OK):  # or it would be noticed at the very end
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            return os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            return os.open(self.root / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise CannotWrite(
                 f"the data folder {self.root} cannot be written to ({error.strerror}): give "

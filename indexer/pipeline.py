@@ -21,11 +21,11 @@ from index.artefacts.clusters import Clusters
 from index.build_settings import BuildSettings
 from index.catalogue import readable_path
 from index.errors import CorruptSnapshot, NewerSchema
-from index.manifest import FILE as MANIFEST_FILE
+from index.layout import ENCODER_FILE, GROUP_FILES, MANIFEST_FILE, VECTORS_FILE
 from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
-from index.snapshot import VECTORS_FILE, DataFolder, Snapshot, SnapshotDraft
+from index.snapshot import DataFolder, Snapshot, SnapshotDraft
 from indexer.collection.changes import Changes, FolderChanges, catalogued, relative_to_root
 from indexer.collection.metadata import (
     Descriptions,
@@ -49,7 +49,7 @@ from indexer.groups.clustering import Grouping
 from indexer.groups.fasterpam import check_n_clusters
 from indexer.groups.partition import Member, PartitionResult
 from indexer.groups.partition import partition as write_partition
-from indexer.groups.stage import GROUP_FILES, group, write_sheets
+from indexer.groups.stage import group, write_sheets
 from indexer.map.layout import draw_map
 from indexer.options import BuildOptions, ReindexOptions
 from indexer.publishing import check_disk, library_versions, write_records
@@ -143,7 +143,7 @@ def _finish(
     stages: Stages,
 ) -> Built:
     """Encode, find neighbours, make groups, publish."""
-    encoder = Encoder.open(encoder_folder / "encoder.tflite")
+    encoder = Encoder.open(encoder_folder / ENCODER_FILE)
     check_encoder(encoder, collected.source, options.seed)
     with stages.stage("encode"):
         n_zero = encode_collection(encoder, collected, draft.folder, stages)

@@ -7,13 +7,12 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from index.catalogue import FILE as CATALOGUE_FILE
 from index.catalogue import write_catalogue
 from index.errors import DiskFull
+from index.layout import CATALOGUE_FILE, SKIPPED_FILE
 from index.snapshot import DataFolder
 from indexer.collection.records import Collected
 
-SKIPPED_FILE = "skipped.json"
 _BYTES_PER_PICTURE = 48 << 10  # vector 16 KiB, thumbnail about 20, table and catalogue the rest
 _SPARE_BYTES = 256 << 20  # network, plots, and room for others
 _LIBRARIES = ("tensorflow", "ai-edge-litert", "faiss-cpu", "numpy", "pillow")

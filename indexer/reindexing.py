@@ -10,26 +10,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.artefacts.thumbnails import FILE as THUMBNAILS_FILE
 from index.artefacts.thumbnails import write_thumbnails
 from index.build_settings import BuildSettings, Drift
 from index.catalogue import ImageRecord, next_image_id
+from index.layout import (
+    ELBOW_PLOT_FILE,
+    ENCODER_FILE,
+    ENCODER_FILES,
+    FIT_FILE,
+    QUALITY_FILE,
+    THUMBNAILS_FILE,
+    VECTORS_FILE,
+)
 from index.search.faiss_store import FaissStore
 from index.search.store import VectorStore
-from index.snapshot import VECTORS_FILE, Snapshot, SnapshotDraft
+from index.snapshot import Snapshot, SnapshotDraft
 from indexer.collection.changes import Changes, Found
 from indexer.collection.metadata import Descriptions, describe, described_anew, say_coverage
 from indexer.collection.records import Collected, make_record
-from indexer.encoding.choice import ENCODER_FILES
 from indexer.encoding.vectors import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
-from indexer.groups.stage import ELBOW_PLOT, carry_groups
+from indexer.groups.stage import carry_groups
 from indexer.map.layout import carry_map, draw_map
 from indexer.publishing import library_versions, write_records
-from indexer.quality.altered_copies import QUALITY_FILE
 from indexer.quality.build_check import check_build
 from indexer.quality.drift import drift_after, is_much
-from indexer.quality.encoder_fit import FIT_FILE, measure_fit, warning_of_new
+from indexer.quality.encoder_fit import measure_fit, warning_of_new
 from indexer.stages import Stages
 from models.encoder import Encoder
 
@@ -210,7 +216,7 @@ def publish_merge(
     stages: Stages,
 ) -> str:
     """Encode what is new, bring neighbours and groups up to date, publish; return the id."""
-    encoder = Encoder.open(live.folder / "encoder.tflite")
+    encoder = Encoder.open(live.folder / ENCODER_FILE)
     with stages.stage("encode"):
         store = merge.write_vectors(encoder, draft.folder, stages)
     with stages.stage("top-k"):
@@ -236,7 +242,7 @@ def publish_merge(
     )
     with stages.stage("publish"):
         write_records(draft.folder, merge.collected)
-        kept = [ELBOW_PLOT] if is_carried else []
+        kept = [ELBOW_PLOT_FILE] if is_carried else []
         kept += [] if is_checked else [QUALITY_FILE]
         draft.link_from(live, [*ENCODER_FILES, FIT_FILE, *kept])
         return draft.publish(

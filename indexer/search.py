@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
+from index.layout import ENCODER_FILE
 from index.search.crops import search_with_crops
 from index.search.topk import itself_first
 from index.snapshot import Snapshot
@@ -73,7 +74,7 @@ def search(snapshot: Snapshot, image: Path, limit: int) -> Answer:
         pixels = to_pixels(decode(data, COLLECTION_LIMITS))
         row = snapshot.catalogue.row_of_pixels(pixel_digest(pixels))
     if row is None:
-        encoder = Encoder.open(snapshot.folder / "encoder.tflite")
+        encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
         vectors = encoder.encode_query(pixels)
         return Answer("encoded", _nearest(snapshot, vectors, None, limit))
     vector = snapshot.store.vectors(np.array([row]))

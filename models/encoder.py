@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import EncoderError, ModelMismatch
+from models.files import CROP_ENCODER_FILE
 from models.preprocess import SIDE_PX, shrink
 from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
 
 SCHEMA_VERSION = 1
-CROPS_FILE = "framings.tflite"
 _OPTIONAL_FIELDS = frozenset({"input_offset", "framings_sha256"})  # older files lack them
 Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
@@ -126,7 +126,7 @@ class Encoder:
         _check_shapes(model, info)
         if info.framings_sha256 is None or not with_crops:
             return cls(model, info)
-        path = tflite_path.with_name(CROPS_FILE)
+        path = tflite_path.with_name(CROP_ENCODER_FILE)
         crops = LiteModel(read_model(path, info.framings_sha256), n_threads)
         _check_crop_encoder(crops, model)
         return cls(model, info, crops)
@@ -320,7 +320,7 @@ def _check_crop_encoder(crops: LiteModel, model: LiteModel) -> None:
     is_of_one_picture = crops.input_shape == model.input_shape
     if not is_of_one_picture or crops.output_shape[1:] != model.output_shape:
         raise ModelMismatch(
-            f"{CROPS_FILE} maps {crops.input_shape} to {crops.output_shape}, "
+            f"{CROP_ENCODER_FILE} maps {crops.input_shape} to {crops.output_shape}, "
             f"encoder.tflite {model.input_shape} to {model.output_shape}; copy both files from "
             "the same export"
         )

@@ -14,6 +14,15 @@ import numpy as np
 from models.autoencoder import ARCHITECTURES, build_crop_encoder
 from models.decoder import DecoderInfo
 from models.encoder import EncoderInfo
+from models.files import (
+    AUTOENCODER_FILE,
+    CROP_ENCODER_FILE,
+    DECODER_FILE,
+    DECODER_INFO_FILE,
+    ENCODER_FILE,
+    ENCODER_INFO_FILE,
+    HISTORY_FILE,
+)
 from models.runtime.quiet import quiet_stderr
 from models.training import TrainingResult, TrainingSettings, objective_of
 
@@ -46,8 +55,8 @@ def export_autoencoder(
     """
     encoder_info = _export_encoder(result, settings, out)
     _export_decoder(result, encoder_info, out)
-    result.autoencoder.save(out / "autoencoder.keras")
-    (out / "history.json").write_text(
+    result.autoencoder.save(out / AUTOENCODER_FILE)
+    (out / HISTORY_FILE).write_text(
         json.dumps(_history(result, settings), indent=1) + "\n", encoding="utf-8"
     )
     return encoder_info
@@ -60,7 +69,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
     code_shape = tuple(int(side) for side in encodings.shape[1:])
     dim = int(np.prod(code_shape))
     flat = keras.layers.Reshape((dim,))(encodings)  # (b, dim)
-    sha256 = write_tflite(keras.Model(pictures, flat), out / "encoder.tflite")
+    sha256 = write_tflite(keras.Model(pictures, flat), out / ENCODER_FILE)
     info = EncoderInfo(
         architecture=settings.architecture,
         input_side_px=side,
@@ -74,7 +83,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
         created_by={name: version(name) for name in _LIBRARIES},
         framings_sha256=_export_crop_encoder(result, settings, dim, out),
     )
-    info.save(out / "encoder.json")
+    info.save(out / ENCODER_INFO_FILE)
     return info
 
 
@@ -89,21 +98,21 @@ def _export_crop_encoder(
     crops = build_crop_encoder(result.autoencoder, architecture.recipe, side)
     n_crops = crops.output.shape[1]
     flat = keras.layers.Reshape((n_crops, dim))(crops.output)  # (b, 9, dim)
-    return write_tflite(keras.Model(crops.input, flat), out / "framings.tflite")
+    return write_tflite(keras.Model(crops.input, flat), out / CROP_ENCODER_FILE)
 
 
 def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> None:
     decoder = result.autoencoder.get_layer("decoder")
     encodings = keras.Input((encoder.dim,), name="encodings")
     painted = decoder(keras.layers.Reshape(encoder.code_shape)(encodings))  # (b, side, side, 3)
-    sha256 = write_tflite(keras.Model(encodings, painted), out / "decoder.tflite")
+    sha256 = write_tflite(keras.Model(encodings, painted), out / DECODER_FILE)
     DecoderInfo(
         encoder_fingerprint=encoder.fingerprint,
         dim=encoder.dim,
         output_side_px=int(painted.shape[1]),
         encoding_norm=result.encoding_norm,
         sha256=sha256,
-    ).save(out / "decoder.json")
+    ).save(out / DECODER_INFO_FILE)
 
 
 def write_tflite(model: keras.Model, path: Path) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot, IndexFailure
+from index.layout import CURRENT_FILE, ENCODER_FILE
 from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
 from service.duplicate_cache import Duplicates
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENCODER_FILE = "encoder.tflite"
 RETRY_S = 60.0  # until a snapshot that could not be used is tried again
-_CURRENT = "CURRENT"  # stands for a snapshot's id where even that cannot be read
+_CURRENT = CURRENT_FILE  # stands for a snapshot's id where even that cannot be read
 _MOST_TRIED = 3  # snapshots older than CURRENT that may stand in for it, CURRENT counted
 
 

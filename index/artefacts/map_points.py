@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot
-
-FILE = "map.npy"
+from index.layout import MAP_FILE
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Projection:
 
     def save(self, folder: Path) -> None:
         """Write map.npy."""
-        np.save(folder / FILE, self.points)
+        np.save(folder / MAP_FILE, self.points)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -51,11 +50,11 @@ class Projection:
         try:
             points = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise CorruptSnapshot(f"{FILE} cannot be read: {error}") from error
+            raise CorruptSnapshot(f"{MAP_FILE} cannot be read: {error}") from error
         if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
-            raise CorruptSnapshot(f"{FILE} holds {points.dtype} of shape {points.shape}")
+            raise CorruptSnapshot(f"{MAP_FILE} holds {points.dtype} of shape {points.shape}")
         if not ((points >= 0) & (points <= 1)).all():
-            raise CorruptSnapshot(f"{FILE} holds places outside the unit square")
+            raise CorruptSnapshot(f"{MAP_FILE} holds places outside the unit square")
         return cls(points)
 
     def __len__(self) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from index.catalogue import ReadOnlyDatabase, new_database
+from index.layout import THUMBNAILS_FILE
 
-FILE = "thumbnails.sqlite"
 _SCHEMA = "CREATE TABLE thumbnails (id TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
@@ -27,7 +27,7 @@ class Thumbnails:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open thumbnails.sqlite in a snapshot's folder."""
-        return cls(folder / FILE)
+        return cls(folder / THUMBNAILS_FILE)
 
     def __len__(self) -> int:
         (n,) = self._database.execute("SELECT count(*) FROM thumbnails").fetchone()

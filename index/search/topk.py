@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from index.errors import CorruptSnapshot
+from index.layout import TOPK_ROWS_FILE, TOPK_SCORES_FILE
 from index.search.store import VectorStore, best_first
 
 DEFAULT_K = 100
-ROWS_FILE = "topk_rows.npy"
-SCORES_FILE = "topk_scores.npy"
 QUIET = functools.partial(tqdm, disable=True)
 _BLOCK = 256  # queries at a time: 4 MB of queries, and (256, n) scores inside FAISS at the most
 
@@ -142,7 +141,7 @@ class TopKTable:
 
     def save(self, folder: Path) -> None:
         """Write topk_rows.npy and topk_scores.npy into a folder that has neither."""
-        for name, array in ((ROWS_FILE, self.rows), (SCORES_FILE, self.scores)):
+        for name, array in ((TOPK_ROWS_FILE, self.rows), (TOPK_SCORES_FILE, self.scores)):
             with (folder / name).open("xb") as file:
                 np.save(file, array)
 
@@ -156,14 +155,14 @@ class TopKTable:
             If one is missing, unreadable, or their shapes differ.
         """
         try:
-            rows = np.load(folder / ROWS_FILE, mmap_mode="r", allow_pickle=False)
-            scores = np.load(folder / SCORES_FILE, mmap_mode="r", allow_pickle=False)
+            rows = np.load(folder / TOPK_ROWS_FILE, mmap_mode="r", allow_pickle=False)
+            scores = np.load(folder / TOPK_SCORES_FILE, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptSnapshot(f"the top-k table cannot be read: {error}") from error
         if rows.shape != scores.shape or rows.dtype != np.int32 or scores.dtype != np.float32:
             raise CorruptSnapshot(
-                f"{ROWS_FILE} {rows.shape} {rows.dtype} does not go with "
-                f"{SCORES_FILE} {scores.shape} {scores.dtype}"
+                f"{TOPK_ROWS_FILE} {rows.shape} {rows.dtype} does not go with "
+                f"{TOPK_SCORES_FILE} {scores.shape} {scores.dtype}"
             )
         return cls(rows, scores)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.artefacts.thumbnails import FILE as THUMBNAILS_FILE
 from index.artefacts.thumbnails import write_thumbnails
 from index.build_settings import MetadataSource
 from index.catalogue import ImageRecord, next_image_id, readable_path
+from index.layout import THUMBNAILS_FILE
 from index.snapshot import SnapshotDraft
 from indexer.dataset import PixelSource, Scanned, Skipped, scan
 from indexer.errors import NoPictures, PicturesSkipped

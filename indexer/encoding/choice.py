@@ -5,27 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from index.durable import sync_file, sync_folder
 from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
+from index.layout import ENCODER_FILE, ENCODER_FILES, HISTORY_PLOT_FILE, NEW_ENCODER_FOLDER
 from index.snapshot import DataFolder, Snapshot
 from indexer.collection.records import Collected
 from indexer.options import BuildOptions
 from indexer.stages import Stages
 from models.encoder import Encoder
 from models.errors import ModelMismatch, ModelsError
-
-ENCODER_FILES = (
-    "encoder.tflite",
-    "encoder.json",
-    "framings.tflite",
-    "decoder.tflite",
-    "decoder.json",
-    "autoencoder.keras",
-    "history.json",
-    "history.png",
-)
 
 
 def find_or_train_encoder(
@@ -42,7 +33,7 @@ def find_or_train_encoder(
 def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> Path | None:
     try:
         with data.open_current() as live:
-            known = live.image_root == root and live.file("encoder.tflite") is not None
+            known = live.image_root == root and live.file(ENCODER_FILE) is not None
             return live.folder if known else None
     except NoSnapshot:
         return None
@@ -61,17 +52,13 @@ def train_encoder(
     from models.training import TrainingSettings, train
 
     settings = TrainingSettings(seed=options.seed, **options.training.known())
-    folder = data.root / "training" / _training_key(collected, options)
+    folder = data.training / _training_key(collected, options)
     with stages.stage("train"):
         trained = train(collected.source, settings, folder, progress=stages.progress)
-    with stages.stage("export"):
-        new = folder / "export"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
+    with stages.stage("export"), new_encoder_folder(data) as new:
         info = export_autoencoder(trained, settings, new)
-        plot_history(trained.history, new / "history.png")
-        encoders = data.root / "encoders"
-        return move_into_place(new, encoders / info.fingerprint)
+        plot_history(trained.history, new / HISTORY_PLOT_FILE)
+        return move_into_place(new, data.encoders / info.fingerprint)
 
 
 def _training_key(collected: Collected, options: BuildOptions) -> str:
@@ -81,6 +68,18 @@ def _training_key(collected: Collected, options: BuildOptions) -> str:
     for pixels in collected.source.digests:
         digest.update(bytes.fromhex(pixels))
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def new_encoder_folder(data: DataFolder) -> Iterator[Path]:
+    """Give an empty folder for encoder files; hold the lock meanwhile."""
+    new = data.encoders / NEW_ENCODER_FOLDER
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def move_into_place(new: Path, final: Path) -> Path:
@@ -100,7 +99,7 @@ def move_into_place(new: Path, final: Path) -> Path:
 def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
     """Yield a sentence if the snapshot's encoder is not the one that made its vectors."""
     try:
-        encoder = Encoder.open(snapshot.folder / "encoder.tflite")
+        encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     except (ModelsError, OSError) as error:
         yield f"the encoder of snapshot {snapshot.id} cannot be used: {error}"
         return

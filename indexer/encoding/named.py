@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from index.layout import CROP_ENCODER_FILE, ENCODER_FILE, ENCODER_INFO_FILE
 from index.snapshot import DataFolder
-from indexer.encoding.choice import move_into_place
+from indexer.encoding.choice import move_into_place, new_encoder_folder
 from indexer.options import BuildOptions
 from indexer.stages import Stages
-from models.encoder import CROPS_FILE, Encoder, EncoderInfo
+from models.encoder import Encoder, EncoderInfo
 from models.external.tflite_encoder import DEFAULT_RANGE, KERAS_PREFIX, adopt_encoder, is_ours
-
-_OURS = "encoder.tflite"
 
 
 def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Path | None:
@@ -31,8 +28,8 @@ def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Pa
         if options.encoder.startswith(KERAS_PREFIX):
             return _of_keras(data, options)
         path = Path(options.encoder)
-        path = path / _OURS if path.is_dir() else path
-        if path.name == _OURS and is_ours(path):
+        path = path / ENCODER_FILE if path.is_dir() else path
+        if path.name == ENCODER_FILE and is_ours(path):
             Encoder.open(path)  # opening is the check
             return path.parent
         return _of_file(data, path, options.encoder_range, stages)
@@ -44,18 +41,18 @@ def _of_keras(data: DataFolder, options: BuildOptions) -> Path:
     from models.external.keras_applications import export_pretrained
 
     name = options.encoder.removeprefix(KERAS_PREFIX)
-    with _new_folder(data) as new:
+    with new_encoder_folder(data) as new:
         return _placed(data, new, export_pretrained(name, options.weights, new))
 
 
 def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stages) -> Path:
-    with _new_folder(data) as new:
+    with new_encoder_folder(data) as new:
         if is_ours(path):
             info = Encoder.open(path).info
-            shutil.copyfile(path, new / _OURS)
-            shutil.copyfile(path.with_suffix(".json"), new / "encoder.json")
+            shutil.copyfile(path, new / ENCODER_FILE)
+            shutil.copyfile(path.with_suffix(".json"), new / ENCODER_INFO_FILE)
             if info.framings_sha256 is not None:
-                shutil.copyfile(path.with_name(CROPS_FILE), new / CROPS_FILE)
+                shutil.copyfile(path.with_name(CROP_ENCODER_FILE), new / CROP_ENCODER_FILE)
             return _placed(data, new, info)
         info = adopt_encoder(path, new, value_range)
         if value_range is None and info.input_scale == 1 / 255 and not _is_described(path):
@@ -70,17 +67,5 @@ def _is_described(path: Path) -> bool:
     return path.with_suffix(".json").exists()
 
 
-@contextmanager
-def _new_folder(data: DataFolder) -> Iterator[Path]:
-    """Give an empty folder for encoder files; hold the lock meanwhile."""
-    new = data.root / "encoders" / ".new"
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 def _placed(data: DataFolder, new: Path, info: EncoderInfo) -> Path:
-    return move_into_place(new, data.root / "encoders" / info.fingerprint)
+    return move_into_place(new, data.encoders / info.fingerprint)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import image_ids
+from index.layout import VECTORS_FILE
 from index.search.faiss_store import FaissStore
-from index.snapshot import VECTORS_FILE
 from indexer.collection.records import Collected
 from indexer.dataset import PixelSource
 from indexer.errors import NoPictures

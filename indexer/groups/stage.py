@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.artefacts.clusters import Clusters, group_name
+from index.layout import CLUSTERS_FILE, ELBOW_PLOT_FILE
 from index.search.store import VectorStore
-from index.snapshot import CLUSTERS_FILE, Snapshot
+from index.snapshot import Snapshot
 from indexer.groups.clustering import Grouping, group_images
 from indexer.groups.dissimilarity import assign
 from indexer.groups.sheets import group_sheet, plot_elbow
 from indexer.quality.drift import is_much
 from indexer.stages import Stages
-
-ELBOW_PLOT = "elbow.png"
-GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT)
 
 
 def group(
@@ -34,7 +32,7 @@ def group(
     clusters = group_images(store, how, classes=classes, progress=stages.progress, say=stages.say)
     clusters.save(folder / CLUSTERS_FILE)
     if clusters.wce:
-        plot_elbow(clusters, folder / ELBOW_PLOT)
+        plot_elbow(clusters, folder / ELBOW_PLOT_FILE)
     return clusters
 
 

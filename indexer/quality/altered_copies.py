@@ -31,7 +31,6 @@ from models.errors import PictureError
 from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import decode, shrink, to_pixels
 
-QUALITY_FILE = "quality.json"
 MIN_PICTURES = 20  # among fewer, to be found first means little
 DEFAULT_SAMPLE = 200
 BUILD_SAMPLE = 100

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.layout import QUALITY_FILE
 from index.search.store import VectorStore
 from indexer.collection.records import Collected
 from indexer.dataset import PixelSource
@@ -13,7 +14,6 @@ from indexer.errors import NothingToCheck
 from indexer.quality.altered_copies import (
     BUILD_SAMPLE,
     BUILD_SECONDS,
-    QUALITY_FILE,
     SelfCheck,
     Subject,
     check_not_alike,

@@ -14,13 +14,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.layout import DECODER_FILE, FIT_FILE
 from index.search.store import VectorStore
 from index.snapshot import Snapshot
 from indexer.dataset import PixelSource
 from models.decoder import Decoder
 from models.preprocess import shrink
 
-FIT_FILE = "fit.json"
 _SAMPLE = 128
 _MIN_NEW = 10  # fewer say little about a collection
 _SIDE_PX = 64  # errors are compared without the finest detail, which no decoder paints
@@ -82,7 +82,7 @@ def measure_fit(
     -------
     Fit or None
     """
-    path = decoder_folder / "decoder.tflite"
+    path = decoder_folder / DECODER_FILE
     if not path.exists() or len(rows) == 0:
         return None
     chosen = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from index.layout import ENCODER_FILE
 from index.search.topk import QUIET
 from index.snapshot import Snapshot
 from indexer.errors import IndexerError
@@ -92,7 +93,7 @@ def check_snapshot(
     seed, n_pictures, progress
         As `quality.self_check` takes them.
     """
-    encoder = Encoder.open(snapshot.folder / "encoder.tflite")
+    encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     root = images or snapshot.image_root
     subject = Subject(snapshot.store, encoder, snapshot.catalogue.records, root)
     return self_check(subject, seed, n_pictures, progress=progress)

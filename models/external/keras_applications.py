@@ -10,6 +10,7 @@ from models.encoder import EncoderInfo
 from models.errors import PretrainedUnavailable
 from models.export import FINGERPRINT_LENGTH, keras, write_tflite
 from models.external.tflite_encoder import KERAS_PREFIX
+from models.files import ENCODER_FILE, ENCODER_INFO_FILE
 from models.preprocess import SIDE_PX
 
 _USUAL_SIDE_PX = 224
@@ -60,7 +61,7 @@ def export_pretrained(name: str, weights: Path | None, out: Path) -> EncoderInfo
             f"keras.applications has no network {name}: it has {', '.join(network_names())}"
         )
     model = _whole(name, _network(name, weights))
-    sha256 = write_tflite(model, out / "encoder.tflite")
+    sha256 = write_tflite(model, out / ENCODER_FILE)
     dim = int(model.output.shape[-1])
     info = EncoderInfo(
         architecture=KERAS_PREFIX + name,
@@ -74,7 +75,7 @@ def export_pretrained(name: str, weights: Path | None, out: Path) -> EncoderInfo
         seed=0,
         created_by={library: version(library) for library in ("tensorflow", "keras")},
     )
-    info.save(out / "encoder.json")
+    info.save(out / ENCODER_INFO_FILE)
     return info
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.encoder import EncoderInfo, Levels
 from models.errors import ModelMismatch
+from models.files import ENCODER_FILE, ENCODER_INFO_FILE
 from models.runtime.litert import LiteModel
 
 KERAS_PREFIX = "keras:"  # what the architecture of a network of keras.applications begins with
@@ -72,8 +73,8 @@ def adopt_encoder(tflite_path: Path, out: Path, value_range: str | None = None) 
         created_by={},
         input_offset=offset,
     )
-    (out / "encoder.tflite").write_bytes(content)
-    info.save(out / "encoder.json")
+    (out / ENCODER_FILE).write_bytes(content)
+    info.save(out / ENCODER_INFO_FILE)
     return info
 
 

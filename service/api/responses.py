@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.artefacts.clusters import Clusters, UnknownCluster
 from index.catalogue import ImageRecord
+from index.layout import ENCODER_INFO_FILE, QUALITY_FILE
 from index.search.duplicates import DuplicateGroup, describe
 from index.snapshot import Snapshot
 from service import search
@@ -59,10 +60,10 @@ def collection_response(snapshot: Snapshot) -> CollectionResponse:
         n_images=len(snapshot),
         dim=snapshot.store.dim,
         top_k=snapshot.topk.k,
-        encoder=_read_json(snapshot, "encoder.json")
+        encoder=_read_json(snapshot, ENCODER_INFO_FILE)
         or {"fingerprint": snapshot.manifest.encoder, "dim": snapshot.store.dim},
         clustering=_clustering_info(snapshot.clusters),
-        quality=_read_json(snapshot, "quality.json"),
+        quality=_read_json(snapshot, QUALITY_FILE),
     )
 
 

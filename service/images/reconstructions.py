@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from index.catalogue import ImageRecord
+from index.layout import DECODER_FILE
 from index.snapshot import Snapshot
 from service.errors import NoReconstruction
 
 if TYPE_CHECKING:
     from models.decoder import Decoder
 
-DECODER_FILE = "decoder.tflite"
 SIDE_PX = 256  # as thumbnails, so that the two can be compared
 _QUALITY = 90
 

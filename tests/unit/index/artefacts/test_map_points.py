@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from index.artefacts.map_points import FILE, Projection
+from index.artefacts.map_points import Projection
 from index.errors import CorruptSnapshot
+from index.layout import MAP_FILE
 
 
 def test_one_scale_for_both_directions():
@@ -22,7 +23,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     """The same float32 numbers."""
     one = Projection.fitted(np.random.default_rng(0).standard_normal((9, 2)))
     one.save(tmp_path)
-    np.testing.assert_array_equal(Projection.load(tmp_path / FILE).points, one.points)
+    np.testing.assert_array_equal(Projection.load(tmp_path / MAP_FILE).points, one.points)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,6 @@ def test_what_was_saved_is_loaded(tmp_path):
 )
 def test_what_is_no_map_is_refused(tmp_path, content):
     """Index files are untrusted: a wrong one is told, and nothing in it is run."""
-    np.save(tmp_path / FILE, content, allow_pickle=True)
+    np.save(tmp_path / MAP_FILE, content, allow_pickle=True)
     with pytest.raises(CorruptSnapshot, match=r"map\.npy"):
-        Projection.load(tmp_path / FILE)
+        Projection.load(tmp_path / MAP_FILE)

@@ -1,0 +1,76 @@
+"""Layout: the name of every file in a data folder and in a snapshot.
+
+docs/snapshot-format.md says what each file holds. `models.files` repeats the names of the files
+that `models` writes, because neither package imports the other; a test compares the two.
+"""
+
+from __future__ import annotations
+
+# The data folder.
+CURRENT_FILE = "CURRENT"
+LOCK_FILE = "lock"
+SNAPSHOTS_FOLDER = "snapshots"
+TRAINING_FOLDER = "training"
+ENCODERS_FOLDER = "encoders"
+
+# Beginnings of folder names in snapshots/; readers pass over every name that starts with a dot.
+DRAFT_PREFIX = ".new-"
+PRUNED_PREFIX = ".old-"
+NEW_ENCODER_FOLDER = ".new"  # in encoders/, while an encoder is being written
+
+# A snapshot: its contents list, vectors and neighbours.
+MANIFEST_FILE = "manifest.json"
+VECTORS_FILE = "vectors.faiss"
+TOPK_ROWS_FILE = "topk_rows.npy"
+TOPK_SCORES_FILE = "topk_scores.npy"
+
+# The pictures.
+CATALOGUE_FILE = "catalogue.sqlite"
+THUMBNAILS_FILE = "thumbnails.sqlite"
+SKIPPED_FILE = "skipped.json"
+REMOVED_FILE = "removed.json"
+
+# What is derived from the vectors.
+CLUSTERS_FILE = "clusters.json"
+ELBOW_PLOT_FILE = "elbow.png"
+MAP_FILE = "map.npy"
+QUALITY_FILE = "quality.json"
+FIT_FILE = "fit.json"
+
+# The encoder and what was trained with it.
+ENCODER_FILE = "encoder.tflite"
+ENCODER_INFO_FILE = "encoder.json"
+CROP_ENCODER_FILE = "framings.tflite"
+DECODER_FILE = "decoder.tflite"
+DECODER_INFO_FILE = "decoder.json"
+AUTOENCODER_FILE = "autoencoder.keras"
+HISTORY_FILE = "history.json"
+HISTORY_PLOT_FILE = "history.png"
+
+# Files that belong together: what makes one anew makes or removes all of them.
+TOPK_FILES = (TOPK_ROWS_FILE, TOPK_SCORES_FILE)
+GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT_FILE)
+ENCODER_FILES = (
+    ENCODER_FILE,
+    ENCODER_INFO_FILE,
+    CROP_ENCODER_FILE,
+    DECODER_FILE,
+    DECODER_INFO_FILE,
+    AUTOENCODER_FILE,
+    HISTORY_FILE,
+    HISTORY_PLOT_FILE,
+)
+SNAPSHOT_FILES = (
+    MANIFEST_FILE,
+    VECTORS_FILE,
+    *TOPK_FILES,
+    CATALOGUE_FILE,
+    THUMBNAILS_FILE,
+    SKIPPED_FILE,
+    REMOVED_FILE,
+    *GROUP_FILES,
+    MAP_FILE,
+    QUALITY_FILE,
+    FIT_FILE,
+    *ENCODER_FILES,
+)

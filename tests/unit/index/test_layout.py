@@ -1,0 +1,60 @@
+"""Every file name of a snapshot and of the data folder is defined once."""
+
+import ast
+
+from index import layout
+from models import files
+from tests.helpers import paths
+
+PACKAGES = ("index", "indexer", "models", "service", "benchmarks")
+WHERE_DEFINED = {paths.ROOT / "index" / "layout.py", paths.ROOT / "models" / "files.py"}
+# Words that are also something else, such as the name of a progress bar, are left out.
+NAMES = {*layout.SNAPSHOT_FILES, layout.CURRENT_FILE}
+
+
+def constants(module) -> dict[str, str]:
+    """Return the names that a module defines."""
+    return {name: value for name, value in vars(module).items() if name.endswith("_FILE")}
+
+
+def texts(path) -> set[str]:
+    """Return every text constant of a source file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in found if isinstance(value, str)}
+
+
+def sources():
+    """Return every source file that may not spell a name itself."""
+    found = {path for name in PACKAGES for path in (paths.ROOT / name).rglob("*.py")}
+    return sorted(found - WHERE_DEFINED)
+
+
+def test_no_other_module_spells_a_name():
+    """A name that is spelled twice can be changed in one place and forgotten in the other."""
+    spelled = {str(path.relative_to(paths.ROOT)): texts(path) & NAMES for path in sources()}
+
+    assert len(spelled) > 100
+    assert {path: names for path, names in spelled.items() if names} == {}
+
+
+def test_models_writes_the_files_that_a_snapshot_holds():
+    """The two packages do not import each other, so each names these files."""
+    names = constants(files)
+
+    assert names == {name: getattr(layout, name) for name in names}
+    assert set(names.values()) == set(layout.ENCODER_FILES) - {layout.HISTORY_PLOT_FILE}
+
+
+def test_every_file_of_a_snapshot_is_listed_once():
+    """A name that is in no list would be left out of copies."""
+    of_data_folder = {layout.CURRENT_FILE, layout.LOCK_FILE}
+
+    assert sorted(layout.SNAPSHOT_FILES) == sorted(set(constants(layout).values()) - of_data_folder)
+
+
+def test_the_documentation_lists_every_file():
+    """A reader of docs/snapshot-format.md learns of every file."""
+    text = (paths.ROOT / "docs" / "snapshot-format.md").read_text(encoding="utf-8")
+
+    assert [name for name in layout.SNAPSHOT_FILES if f"`{name}`" not in text] == []
