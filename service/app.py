@@ -1,4 +1,4 @@
-"""The application: its parts, its routes, and one form for every error."""
+"""The application: its views, its guards in their order, and one form for every error."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ from service.api import docs, routes
 from service.api.schemas import Bounds
 from service.context import KEY, Context
 from service.errors import CLIENT_ERRORS, Failure, to_failure
-from service.guard import access, admission, cross_origin, rate_limit
+from service.guard import (
+    access,
+    admission,
+    cross_origin,
+    rate_limit,
+    security_headers,
+    uploads,
+)
 from service.guard.access import Keys
-from service.guard.content_policy import POLICY
 from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
-from service.guard.uploads import MAX_FIELD_BYTES, MAX_FIELDS, InMemoryRequest, read_away
 from service.images.decoding import Decoding
 from service.process import (
     compression,
@@ -39,13 +44,6 @@ from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.web import pages
 from service.web.error_page import error_page
 
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
 
 def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> Flask:
     """Return the application.
@@ -54,7 +52,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
     ----------
     settings : Settings
     open_encoder_of : callable, optional
-        Opens the encoder of a snapshot; default: the snapshot's own file, with LiteRT.
+        Opens the encoder of a snapshot. Default: run the snapshot's own file with LiteRT.
     """
     _log_to_stderr()
     set_threads(settings.search_threads)
@@ -64,25 +62,20 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
         static_folder="web/static",
         static_url_path="/static",
     )
-    app.request_class = InMemoryRequest
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES,
-        MAX_FORM_PARTS=MAX_FIELDS,
-    )
-    app.extensions[KEY] = _parts(settings, open_encoder_of)
+    uploads.install(app, settings.max_body_bytes)
+    app.extensions[KEY] = _context(settings, open_encoder_of)
     for blueprint in (routes.bp, docs.bp, health.bp, metrics.bp, pages.bp):
         app.register_blueprint(blueprint)
     for kind in (*CLIENT_ERRORS, HTTPException):
         app.register_error_handler(kind, _answer_error)
     _install_guards(app, settings)
     compression.install(app)
-    app.after_request(_add_headers)
+    security_headers.install(app)
     return app
 
 
 def _install_guards(app: Flask, settings: Settings) -> None:
-    """Let every request pass, in this order, what notes, refuses and bounds it."""
+    """Install what counts, refuses and limits requests, in the order in which it runs."""
     if settings.proxies:
         behind = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
         app.wsgi_app = behind  # type: ignore[method-assign]
@@ -103,7 +96,7 @@ def _counts() -> SharedCounts:
     return SharedCounts(None if folder is None else folder / "rates.sqlite")
 
 
-def _parts(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context:
+def _context(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context:
     opens = open_encoder_of or open_encoder(settings.encoder_threads, settings.crop_search)
     holder = SnapshotHolder(
         DataFolder(settings.data), opens, settings.poll_s, counters.note_snapshot
@@ -125,7 +118,7 @@ def _answer_error(error: Exception) -> Any:
     failure = to_failure(error)
     counters.REJECTED.labels(failure.reason).inc()
     if isinstance(error, RequestEntityTooLarge):
-        read_away(request)
+        uploads.read_away(request)
     if path_is_for_programs(request.path):
         return _error_json(failure)
     return error_page(failure)
@@ -138,14 +131,8 @@ def _error_json(failure: Failure) -> Response:
     return response
 
 
-def _add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
-
-
 def _log_to_stderr() -> None:
-    """Show what this package logs where nobody else does; gunicorn shows only its own."""
+    """Show the log of this package, unless a handler exists; gunicorn shows only its own log."""
     logger = logging.getLogger(__package__)
     if not logger.hasHandlers():
         handler = logging.StreamHandler()

@@ -1,25 +1,25 @@
-"""What the service raises on purpose, and the one form in which a client sees any error.
+"""Errors that the service raises on purpose, and the form in which a client sees any error.
 
 ::
 
     ServiceError
-    ├── SettingsError       the environment asks for something that cannot be; stops the start
-    ├── NoGroups            404 not_found     the snapshot holds no groups, or none of this label
-    ├── NoMap               404 not_found     the snapshot holds no map
-    ├── NoThumbnail         404 not_found     the snapshot holds no thumbnail of this picture
-    ├── NoReconstruction    404 not_found     the snapshot holds no decoder
-    ├── NoPictureFile       404 not_found     the original is not under the image root
-    ├── MalformedBody       400 malformed     a body that cannot be parsed
-    ├── UnsupportedBody     415 unsupported_type   a body of a kind that the route does not take
-    ├── Unauthorized        401 unauthorized   no key, or a wrong one
-    ├── InvalidRequest      422 invalid       fields that are missing, unknown, or out of range
-    ├── TooSlow             408 too_slow      a body that does not come in time
-    ├── RateLimited         429 rate_limited  too many requests of one client
-    ├── Overloaded          503 overloaded    more to do than there is room or time for
-    └── NotReady            503 not_ready     there is no snapshot to answer from
+    ├── SettingsError       a setting is unknown or invalid; stops the start
+    ├── NoGroups            404 not_found     the snapshot has no groups, or none with this label
+    ├── NoMap               404 not_found     the snapshot has no map
+    ├── NoThumbnail         404 not_found     the snapshot has no thumbnail of this picture
+    ├── NoReconstruction    404 not_found     the snapshot has no decoder
+    ├── NoPictureFile       404 not_found     the original is not in the picture folder
+    ├── MalformedBody       400 malformed     the body cannot be parsed
+    ├── UnsupportedBody     415 unsupported_type   the route does not accept such a body
+    ├── Unauthorized        401 unauthorized   no key, or an invalid one
+    ├── InvalidRequest      422 invalid       fields are missing, unknown or out of range
+    ├── TooSlow             408 too_slow      the body does not arrive in time
+    ├── RateLimited         429 rate_limited  too many requests from one client
+    ├── Overloaded          503 overloaded    no free slot, or no time left
+    └── NotReady            503 not_ready     there is no snapshot yet
 
-Errors of `models` and `index` that a client can cause are translated here too, by name; anything
-else is a fault of ours: logged once, answered with 500 and no detail.
+Errors of `models` and `index` that a client can cause are translated here too, by name. Any other
+error is a fault of the service: it is logged once and answered with 500, without details.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ServiceError(Exception):
     Attributes
     ----------
     status : int
-        HTTP status that it is answered with.
+        HTTP status of the response.
     """
 
     status: ClassVar[int] = 500
@@ -68,7 +68,7 @@ class SettingsError(ServiceError):
 
 
 class NoGroups(ServiceError):
-    """The live snapshot has no groups, or no group of this label."""
+    """The live snapshot has no groups, or no group with this label."""
 
     status = 404
 
@@ -86,42 +86,42 @@ class NoThumbnail(ServiceError):
 
 
 class NoReconstruction(ServiceError):
-    """The live snapshot has no decoder that could paint from its vectors."""
+    """The live snapshot has no decoder to reconstruct pictures with."""
 
     status = 404
 
 
 class NoPictureFile(ServiceError):
-    """The original picture is not to be had under the image root."""
+    """The original picture was not found in the picture folder."""
 
     status = 404
 
 
 class MalformedBody(ServiceError):
-    """The body is not what its Content-Type says."""
+    """The body does not match its Content-Type."""
 
     status = 400
 
 
 class UnsupportedBody(ServiceError):
-    """The route does not take bodies of this Content-Type."""
+    """The route does not accept bodies with this Content-Type."""
 
     status = 415
 
 
 class Unauthorized(ServiceError):
-    """The request carries no key, or none of those that are set."""
+    """The request has no key, or an invalid one."""
 
     status = 401
 
 
 class InvalidRequest(ServiceError):
-    """One or more fields cannot be used.
+    """One or more fields are invalid.
 
     Parameters
     ----------
     details : list of (field, message)
-        At least one; `field` is "" where the whole request is meant.
+        At least one. `field` is "" if the whole request is invalid.
     """
 
     status = 422
@@ -132,19 +132,19 @@ class InvalidRequest(ServiceError):
 
 
 class TooSlow(ServiceError):
-    """The body did not come whole, or not in time."""
+    """The body is incomplete, or did not arrive in time."""
 
     status = 408
 
 
 class RateLimited(ServiceError):
-    """A client has asked more than it may.
+    """A client has reached its rate limit.
 
     Parameters
     ----------
     message : str
     retry_after_s : int
-        When it may ask again.
+        Seconds until the client may send the next request.
     """
 
     status = 429
@@ -155,13 +155,13 @@ class RateLimited(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """There is more to do than there is room or time for.
+    """There is no free slot, or the request has used its time.
 
     Parameters
     ----------
     message : str
     what : str
-        What there is none of, in a word, for the metrics.
+        What is full, in a word, for the metrics.
     """
 
     status = 503
@@ -172,7 +172,7 @@ class Overloaded(ServiceError):
 
 
 class NotReady(ServiceError):
-    """There is no snapshot that can be answered from."""
+    """There is no snapshot to answer from."""
 
     status = 503
 
@@ -189,15 +189,15 @@ class Failure:
     status : int
         HTTP status.
     code : str
-        One of docs/http-api.md's list, the same for the same kind of mistake.
+        One of the codes in docs/http-api.md.
     message : str
         One sentence.
     details : list of dict or None
-        {"field", "message"} for each field that cannot be used.
+        {"field", "message"} for each invalid field.
     headers : dict
-        To be added to the answer: Allow, Retry-After, WWW-Authenticate.
+        Headers of the response: Allow, Retry-After, WWW-Authenticate.
     what : str
-        Of what is overloaded, which part of the service.
+        What is full, if the service is overloaded.
     """
 
     status: int
@@ -209,12 +209,12 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        """What the metrics count it as."""
+        """The label under which the metrics count it."""
         return f"{self.code}_{self.what}" if self.what else self.code
 
     @property
     def error(self) -> dict[str, Any]:
-        """What is said of it in JSON."""
+        """The error as JSON values."""
         return {"code": self.code, "message": self.message, "details": self.details}
 
     def body(self) -> dict[str, Any]:
@@ -223,12 +223,12 @@ class Failure:
 
 
 def to_failure(error: Exception) -> Failure:
-    """Say how an error that a client may cause is answered.
+    """Translate an error that a client can cause.
 
     Raises
     ------
     TypeError
-        For any other error; those are not to be translated.
+        For any other error.
     """
     message = str(error)
     if isinstance(error, PictureError):
@@ -283,6 +283,5 @@ _SENTENCES = {
     400: "the request cannot be parsed; check its body and its Content-Type",
     404: "there is nothing at this address; check it for typing errors",
     405: "this address does not accept this method; see the Allow header",
-    413: "the request is too large; send a smaller picture",
     500: "an internal error occurred and was logged; try again later",
 }

@@ -15,7 +15,7 @@ from flask import send_from_directory as send
 
 from service.api.openapi import document
 from service.context import context
-from service.guard.content_policy import POLICY_OF_DOCS
+from service.guard.security_headers import POLICY_OF_DOCS
 
 bp = Blueprint("docs", __name__)
 

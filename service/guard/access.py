@@ -39,8 +39,8 @@ def install(app: Flask, keys: Keys) -> None:
     def check() -> None:
         if path_needs_key(request.path) and keys.number(request) is None:
             raise Unauthorized(
-                "This service requires a key. Send it as `X-API-Key` or `Authorization: Bearer`; "
-                "in a browser, enter it as the password."
+                "this service requires a key: send it as `X-API-Key` or `Authorization: Bearer`, "
+                "or enter it as the password in a browser"
             )
 
     @app.after_request

@@ -101,4 +101,4 @@ class Capacity:
         return self._used_slots == 0 or self._used_size + size <= self._total_size
 
     def _full(self) -> Overloaded:
-        return Overloaded(f"The service is busy ({self._name}). Try again later.", self._name)
+        return Overloaded(f"the service is busy ({self._name}): try again later", self._name)

@@ -1,7 +1,7 @@
-"""Scripts of other sites: which of them a browser lets read answers of the API (CORS).
+"""CORS: which other sites may read responses with scripts in a browser.
 
-Off unless origins are set. Never with credentials: a script sends a key in a header, if it has one,
-and the password that somebody's browser has kept for this server stays unused.
+It is off unless origins are set, and never allows credentials. A script sends its key in a header;
+the password that a browser has stored for this server is not used.
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
@@ -15,19 +15,19 @@ from werkzeug.datastructures import HeaderSet
 from service.route_table import METHODS
 
 ANY = "*"
-_MAY_SEND = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
-_MAY_READ = ("ETag", "Retry-After", "X-Request-ID")
-_REMEMBERED_S = 3600
+_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+_RESPONSE_HEADERS = ("ETag", "Retry-After", "X-Request-ID")
+_MAX_AGE_S = 3600
 
 
 def install(app: Flask, origins: Sequence[str]) -> None:
-    """Let scripts of some origins ask an application; call before what may refuse a request.
+    """Let scripts of some origins use an application; call before any guard that may refuse.
 
     Parameters
     ----------
     app : Flask
     origins : sequence of str
-        "https://example.org", with its port if it has one; or "*" for all.
+        Such as "https://example.org", with the port if it has one; "*" for all.
     """
 
     @app.before_request
@@ -37,8 +37,8 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         response = Response(status=204)
         if _allowed(origins) is not None:
             response.access_control_allow_methods = HeaderSet(METHODS)
-            response.access_control_allow_headers = HeaderSet(_MAY_SEND)
-            response.access_control_max_age = _REMEMBERED_S
+            response.access_control_allow_headers = HeaderSet(_REQUEST_HEADERS)
+            response.access_control_max_age = _MAX_AGE_S
         return response
 
     @app.after_request
@@ -46,19 +46,21 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         allowed = _allowed(origins)
         if allowed is not None:
             response.access_control_allow_origin = allowed
-            response.access_control_expose_headers = HeaderSet(_MAY_READ)
+            response.access_control_expose_headers = HeaderSet(_RESPONSE_HEADERS)
         if ANY not in origins:
-            response.vary.add("Origin")  # or a cache gives one site the answer for another
+            response.vary.add(
+                "Origin"
+            )  # otherwise a cache could give one site the response for another
         return response
 
 
 def _is_preflight() -> bool:
-    asks = "Access-Control-Request-Method" in request.headers
-    return request.method == "OPTIONS" and "Origin" in request.headers and asks
+    names_method = "Access-Control-Request-Method" in request.headers
+    return request.method == "OPTIONS" and "Origin" in request.headers and names_method
 
 
 def _allowed(origins: Sequence[str]) -> str | None:
-    """Return what to say of the origin at hand: it, "*", or None if it is not allowed."""
+    """Return the value of Access-Control-Allow-Origin; None if the origin is not allowed."""
     if ANY in origins:
         return ANY
     origin = request.headers.get("Origin")

@@ -1,7 +1,7 @@
-"""The time that a request may take, asked for between its steps.
+"""Deadlines: how long a request may take, checked between its steps.
 
-A step cannot be stopped from outside, so each is bounded by itself (pixels, rows, numbers), and
-what has used its time is not let into the next one.
+A running step cannot be stopped, so each has its own limits (pixels, rows, numbers). A request that
+has used its time does not start another step.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ _until: ContextVar[float] = ContextVar("until", default=float("inf"))
 
 
 def begin(seconds: float) -> None:
-    """Give the request of this thread so much time from now on."""
+    """Set the deadline of this thread's request to some seconds from now."""
     _until.set(time.monotonic() + seconds)
 
 
 def left_s() -> float:
-    """Return the seconds that are left; infinite where no request has begun."""
+    """Return the seconds until the deadline; infinite outside a request."""
     return _until.get() - time.monotonic()
 
 
 def check() -> None:
-    """Raise Overloaded if the time is used up; call it before a step that costs."""
+    """Raise Overloaded if the deadline has passed; call it before an expensive step."""
     if left_s() <= 0:
-        raise Overloaded("the request has used its time: ask for less, or again later", "time")
+        raise Overloaded("the request took too long: request less, or try again later", "time")

@@ -1,7 +1,8 @@
-"""How much one client may ask, by its key or else its address; all workers count together.
+"""Rate limits: how many requests one client may send, over all workers together.
 
-Health checks and metrics are free, and so are the files that a page brings along: pictures,
-thumbnails, style. A batch counts as its searches.
+A client is known by its key, or else by its address. The route table says which requests are not
+counted: health checks, metrics, and the files of a page, such as thumbnails. A batch counts once
+for each of its searches.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from service.route_table import route_of
 
 
 class RateLimit:
-    """Count what clients ask; safe for any number of threads.
+    """Count the requests of clients; safe for any number of threads.
 
     Parameters
     ----------
     text : str
-        "60/minute", or several with semicolons between, all of which hold.
+        "60/minute", or several limits separated by semicolons; each of them applies.
     counts : Storage
     """
 
@@ -41,27 +42,33 @@ class RateLimit:
         Raises
         ------
         RateLimited
-            If they are more than it may ask.
+            If the client has reached its limit.
         Overloaded
-            If they cannot be counted, as the machine is too busy.
+            If the machine is too busy to count them.
         """
         try:
             for limit in self._limits:
                 if not self._limiter.hit(limit, client, cost=n_requests):
                     raise self._refusal(limit, client)
         except sqlite3.OperationalError as error:
-            raise Overloaded("the service is busy (counting): ask again", "counting") from error
+            raise Overloaded(
+                "the service is busy (counting): try again later", "counting"
+            ) from error
 
     def _refusal(self, limit: RateLimitItem, client: str) -> RateLimited:
         end = self._limiter.get_window_stats(limit, client).reset_time
         after_s = max(1, int(end - time.time()) + 1)
         return RateLimited(
-            f"you may ask {limit.amount} times in {_span(limit)}: ask again in {after_s} s", after_s
+            f"the limit is {limit.amount} requests per {_span(limit)}: try again in {after_s} s",
+            after_s,
         )
 
 
 def install(app: Flask, limit: RateLimit, keys: Keys) -> None:
-    """Let every request of an application be counted; call before what needs a key."""
+    """Count every request of an application; call before `access.install`.
+
+    Otherwise guesses at a key would not count.
+    """
 
     @app.before_request
     def count() -> None:
@@ -71,13 +78,13 @@ def install(app: Flask, limit: RateLimit, keys: Keys) -> None:
 
 
 def charge_more(n_requests: int) -> None:
-    """Count the request at hand as so many more than one; does nothing without a limit."""
+    """Count this request as that many more; does nothing without a limit."""
     if n_requests > 0 and "rate_limit" in g:
         g.rate_limit.charge(g.client, n_requests)
 
 
 def _client(keys: Keys) -> str:
-    """Name who asks: the number of the key, or a digest of the address."""
+    """Return the name of the client: the number of its key, or a digest of its address."""
     number = keys.number(request)
     if number is not None:
         return f"key {number}"
@@ -85,7 +92,7 @@ def _client(keys: Keys) -> str:
 
 
 def _network(address: str) -> str:
-    """Return an address; of IPv6 the part that one subscriber has (RFC 6177)."""
+    """Return an address; for IPv6, the network that one subscriber has (RFC 6177)."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -99,4 +106,4 @@ def _network(address: str) -> str:
 
 def _span(limit: RateLimitItem) -> str:
     n, name = limit.multiples, limit.GRANULARITY.name
-    return f"a {name}" if n == 1 else f"{n} {name}s"
+    return name if n == 1 else f"{n} {name}s"

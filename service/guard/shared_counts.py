@@ -1,7 +1,7 @@
-"""Counts of requests that all workers share, so that a rate limit is one limit.
+"""Request counts that all workers share, so that a rate limit holds for all of them together.
 
-A small SQLite file in the folder that the workers share: it needs no server, and a count is one
-statement. Where nothing is shared there is only one process, and SQLite keeps them in its memory.
+They are in a small SQLite file in the shared folder: it needs no server, and each count is one
+statement. Without a shared folder there is only one process, and SQLite keeps them in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from limits.storage import Storage
 
 _BUSY_S = 1.0  # longest wait for another worker's statement
-_SWEEP_EVERY = 1000  # statements between two looks for what is over
+_SWEEP_EVERY = 1000  # statements between two removals of expired counts
 _TABLE = "CREATE TABLE IF NOT EXISTS counts (key TEXT PRIMARY KEY, until REAL, n INT) WITHOUT ROWID"
 _ADD = """
 INSERT INTO counts VALUES (:key, :now + :seconds, :amount) ON CONFLICT (key) DO UPDATE SET
@@ -25,12 +25,12 @@ RETURNING n
 
 
 class SharedCounts(Storage):
-    """Counts with an end, in a file; safe for any number of threads and processes.
+    """Counts that expire, in a file; safe for any number of threads and processes.
 
     Parameters
     ----------
     path : Path or None
-        Made if it is not there yet. None: in this process's memory.
+        Created if it does not exist. None: in this process's memory.
     """
 
     STORAGE_SCHEME = None
@@ -44,11 +44,11 @@ class SharedCounts(Storage):
             path or ":memory:", timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         self._file.execute("PRAGMA journal_mode = WAL")
-        self._file.execute("PRAGMA synchronous = OFF")  # it is gone with the power anyway
+        self._file.execute("PRAGMA synchronous = OFF")  # a power cut clears the folder anyway
         self._file.execute(_TABLE)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add to a count, which begins anew `expiry` seconds after it began; return it."""
+        """Add to a count and return it; it starts again `expiry` seconds after it started."""
         given = {"key": key, "now": time.time(), "seconds": expiry, "amount": amount}
         with self._lock:
             self._sweep()
@@ -56,26 +56,26 @@ class SharedCounts(Storage):
         return int(n)
 
     def get(self, key: str) -> int:
-        """Return a count; 0 if it is over."""
+        """Return a count; 0 if it has expired."""
         found = self._row(key)
         return 0 if found is None else int(found[0])
 
     def get_expiry(self, key: str) -> float:
-        """Return when a count will be over, in seconds since 1970; now if there is none."""
+        """Return when a count expires, in seconds since 1970; now if there is no such count."""
         found = self._row(key)
         return time.time() if found is None else float(found[1])
 
     def check(self) -> bool:
-        """Say whether the file can be read."""
+        """Return whether the file can be read."""
         return self._row("") is None
 
     def reset(self) -> int:
-        """Forget everything; return how many counts there were."""
+        """Remove all counts; return how many there were."""
         with self._lock:
             return self._file.execute("DELETE FROM counts").rowcount
 
     def clear(self, key: str) -> None:
-        """Forget one count."""
+        """Remove one count."""
         with self._lock:
             self._file.execute("DELETE FROM counts WHERE key = ?", [key])
 
@@ -92,7 +92,7 @@ class SharedCounts(Storage):
         return found
 
     def _sweep(self) -> None:
-        """Now and then remove what is over, or every address ever seen would stay."""
+        """Remove expired counts now and then; otherwise every address would stay for ever."""
         self._n_statements += 1
         if self._n_statements % _SWEEP_EVERY == 0:
             self._file.execute("DELETE FROM counts WHERE until <= ?", [time.time()])

@@ -1,11 +1,11 @@
-"""Requests whose uploads stay in memory, bounded and checked."""
+"""Request bodies: kept in memory, limited in size, complete, and parsed strictly."""
 
 from __future__ import annotations
 
 import io
 from typing import IO, Any
 
-from flask import Request
+from flask import Flask, Request
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -13,37 +13,48 @@ from werkzeug.formparser import FormDataParser
 
 from service.errors import InvalidRequest, MalformedBody, TooSlow
 
-MAX_FIELD_BYTES = 1 << 20  # text fields of one form; the hidden picture of a page needs 0.3 MB
+_MB = 1 << 20
+MAX_TEXT_BYTES = _MB  # text fields of one form; the hidden picture of a page needs 0.3 MB
 MAX_FIELDS = 20
 
 
+def install(app: Flask, max_body_bytes: int) -> None:
+    """Let an application read bodies in memory and within the limits."""
+    app.request_class = InMemoryRequest
+    app.config.update(
+        MAX_CONTENT_LENGTH=max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
+        MAX_FORM_PARTS=MAX_FIELDS,
+    )
+
+
 class StrictParser(FormDataParser):
-    """Parse forms, and say so when one cannot be parsed."""
+    """Parse forms, and raise an error for a form that is malformed."""
 
     def parse(self, *args: Any, **options: Any) -> Any:
         """Parse a body; see `FormDataParser.parse`."""
-        self.silent = False  # else a broken body would look like an empty form
+        self.silent = False  # otherwise a malformed body would look like an empty form
         try:
             return super().parse(*args, **options)
         except ValueError as error:
-            raise MalformedBody(f"the form cannot be parsed: {error}") from error
+            raise MalformedBody(f"the form is malformed: {error}") from error
 
 
 class InMemoryRequest(Request):
-    """A request that never writes what was uploaded to the disk."""
+    """A request that never writes an upload to the disk."""
 
     form_data_parser_class = StrictParser
 
     def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
-        """Collect an uploaded file in memory; `MAX_CONTENT_LENGTH` bounds it.
+        """Collect an uploaded file in memory; `MAX_CONTENT_LENGTH` limits its size.
 
-        Werkzeug's own way is a temporary file from 500 kB on.
+        Werkzeug itself would use a temporary file from 500 kB on.
         """
         return io.BytesIO()
 
 
 class CountedBody:
-    """A body that knows how much of it has been read.
+    """A body that counts the bytes read from it.
 
     Parameters
     ----------
@@ -52,19 +63,19 @@ class CountedBody:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._n_bytes = 0
         self._ended = False
+        self.n_bytes = 0
 
     def read(self, *size: int) -> bytes:
-        """Read; as any binary file."""
+        """Read, as from any binary file."""
         data = self._stream.read(*size)
-        self._n_bytes += len(data)
+        self.n_bytes += len(data)
         self._ended = self._ended or not data
         return data
 
     def is_cut_off(self, length: int | None) -> bool:
-        """Say whether it ended before the length that was said beforehand."""
-        return self._ended and length is not None and self._n_bytes < length
+        """Return whether the body ended before its announced length."""
+        return self._ended and length is not None and self.n_bytes < length
 
 
 def receive(request: Request) -> None:
@@ -72,10 +83,12 @@ def receive(request: Request) -> None:
 
     Raises
     ------
-    RequestEntityTooLarge, MalformedBody
-        If it is too large or no form although it says so.
+    RequestEntityTooLarge
+        If the body or a part of the form exceeds its limit.
+    MalformedBody
+        If the body is not the form that its Content-Type announces.
     TooSlow
-        If it ends before its end: the client has gone, or was too slow and has been cut off.
+        If the body is incomplete: the client has gone, or was too slow and has been cut off.
     """
     body = CountedBody(request.environ["wsgi.input"])
     request.environ["wsgi.input"] = body
@@ -84,8 +97,10 @@ def receive(request: Request) -> None:
             _ = request.files
         else:
             request.get_data()
-    except ParseException as error:  # of a body in chunks
-        raise MalformedBody("the chunks of the body cannot be read") from error
+    except ParseException as error:  # of a chunked body
+        raise MalformedBody("the chunks of the body are malformed") from error
+    except RequestEntityTooLarge as error:
+        raise _too_large(request, body.n_bytes) from error
     except (ClientDisconnected, MalformedBody) as error:
         if isinstance(error, ClientDisconnected) or body.is_cut_off(request.content_length):
             raise _too_slow() from error
@@ -95,30 +110,42 @@ def receive(request: Request) -> None:
 
 
 def _too_slow() -> TooSlow:
-    return TooSlow("the body did not come whole, or not in time: send it again")
+    return TooSlow("the request body was incomplete or too slow: send it again")
+
+
+def _too_large(request: Request, n_bytes: int) -> RequestEntityTooLarge:
+    """Return the error that names the limit that a body exceeds."""
+    most, announced = request.max_content_length, request.content_length
+    # Without an announced length, Werkzeug stops reading at the limit.
+    if most is not None and (n_bytes >= most if announced is None else announced > most):
+        return RequestEntityTooLarge(f"request too large: the limit is {most / _MB:.3g} MB")
+    text_mb = MAX_TEXT_BYTES // _MB
+    return RequestEntityTooLarge(
+        f"form too large: the limit is {MAX_FIELDS} fields with {text_mb} MB of text"
+    )
 
 
 def whole_body(request: Request) -> bytes:
-    """Return the body of a request that is no form.
+    """Return the body of a request that is not a form.
 
     Raises
     ------
     RequestEntityTooLarge
-        If it is too large, also where the client did not say its length beforehand.
+        If it is too large, even if the client did not announce its length.
     """
     body = request.get_data()
     most = request.max_content_length
-    # Werkzeug cuts a body of unknown length off at the limit without a word.
+    # Werkzeug silently truncates a body of unknown length at the limit.
     if request.content_length is None and most is not None and len(body) >= most:
-        raise RequestEntityTooLarge
+        raise _too_large(request, len(body))
     return body
 
 
 def read_away(request: Request) -> None:
-    """Read what is left of a body that is refused, up to four times the limit.
+    """Read the rest of a rejected body, up to four times the limit.
 
-    Browsers send everything before they read the answer; if the connection is closed under them
-    they show an error of their own instead.
+    Browsers send the whole body before they read the response. If the connection closes while they
+    send, they show their own error instead.
     """
     left = 4 * (request.max_content_length or 0)
     while left > 0 and (chunk := request.environ["wsgi.input"].read(1 << 16)):
@@ -126,12 +153,12 @@ def read_away(request: Request) -> None:
 
 
 def uploaded_file(request: Request, name: str) -> bytes:
-    """Return the bytes of the one file of a form.
+    """Return the bytes of the only file in a form.
 
     Raises
     ------
     InvalidRequest
-        If there is none, more than one, or one of another name.
+        If the form has no file, several files, or a file with another name.
     """
     files = request.files
     strays = [(other, "is not a file of this request") for other in files if other != name]

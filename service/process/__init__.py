@@ -1,1 +1,1 @@
-"""What a worker process does for itself: connections, shared memory, metrics, health, log."""
+"""The worker process: connections, shared folder, memory, metrics, health checks, log."""

@@ -1,8 +1,8 @@
-"""Give memory that a large picture took back to the system.
+"""Return the memory of large pictures to the system as soon as it is freed.
 
-glibc raises the size from which it gives freed blocks back with every larger block that it has
-seen freed, so a worker would keep hundreds of megabytes after the largest picture of its life
-(mallopt(3), M_MMAP_THRESHOLD). Elsewhere there is nothing to set.
+glibc returns a freed block at once only above a threshold, and raises the threshold with every
+larger block that is freed. A worker would therefore keep hundreds of megabytes after its largest
+picture (mallopt(3), M_MMAP_THRESHOLD). Other C libraries need no setting.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import ctypes
 
 _M_MMAP_THRESHOLD = -3
-LARGE_BYTES = 1 << 20  # smaller ones are cheaper kept: encoding takes many of them again and again
+LARGE_BYTES = 1 << 20  # keeping smaller ones is cheaper: encoding uses many of them again and again
 
 
 def give_back_large_blocks() -> bool:
-    """Let this process give freed blocks of 1 MiB and more back at once; say whether it can."""
+    """Return freed blocks of 1 MiB or more to the system at once; return whether that works."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES) == 1

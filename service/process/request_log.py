@@ -1,7 +1,7 @@
-"""One line a request in the log: id, route, status, milliseconds, mode.
+"""One log line per request: id, route, status, milliseconds, mode.
 
-The route, not the address: nothing that a client has sent stands in the log, no picture's name and
-no key.
+The log has the route and not the address, so it contains nothing that a client has sent: no file
+name and no key.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 def install(app: Flask) -> None:
-    """Let every request of an application be logged; call before others add their functions."""
+    """Log every request of an application; call before the other `install` functions."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def note_mode(mode: str) -> None:
-    """Remember how the request at hand had its query's vector."""
+    """Record where the query vector of this request came from."""
     g.mode = mode
 
 

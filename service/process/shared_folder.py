@@ -1,8 +1,8 @@
-"""A folder that the workers of one service share, in memory where the system has a place for that.
+"""A folder that the workers of one service share, in memory if the system has a RAM disk.
 
-gunicorn's parent makes it before it starts the first worker (gunicorn.conf.py), so it is private,
-empty and the same for all of them; it holds counts only. It goes when the parent ends; what a
-killed one has left goes when the next one starts.
+gunicorn's parent creates it before it starts the first worker (gunicorn.conf.py), so it is private,
+empty and the same for all workers. It contains counts only. The parent removes it when it ends. If
+the parent was killed, the next service to start removes it.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 _PREFIX = "lookalike-"
-_ABANDONED_S = 60.0  # a younger one may just be about to be locked
+_ABANDONED_S = 60.0  # a younger folder may be about to be locked
 
 _folder: Path | None = None
 _worker: int | None = None
 
 
 def base() -> Path:
-    """Return where such folders lie: in memory, or else among the temporary files."""
+    """Return the parent of shared folders: the RAM disk, or else the temporary folder."""
     return MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def make() -> Path:
-    """Make the folder of this process and of those that it will start; the same one each time."""
+    """Create the folder of this process and its workers; later calls return the same one."""
     global _folder
     if _folder is None:
         _remove_abandoned(base())
         _folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base()))  # readable by this user only
-        _lock(os.open(_folder, os.O_RDONLY))  # kept open: the lock is the sign of life
+        _lock(os.open(_folder, os.O_RDONLY))  # stays open: the lock shows that the service is alive
     return _folder
 
 
 def shared() -> Path | None:
-    """Return the folder, or None where this process shares nothing: there is no gunicorn."""
+    """Return the folder, or None if this process shares nothing because it runs alone."""
     return _folder
 
 
 def remove() -> None:
-    """Remove the folder, if there is one; the workers have ended."""
+    """Remove the folder, if there is one; call it after the workers have ended."""
     global _folder
     if _folder is not None:
         shutil.rmtree(_folder, ignore_errors=True)
@@ -52,19 +52,19 @@ def remove() -> None:
 
 
 def set_worker(number: int) -> None:
-    """Say which of the workers this process is."""
+    """Set the number of this worker."""
     global _worker
     _worker = number
 
 
 def worker() -> int:
-    """Return which of the workers this process is; numbers of ended ones are used again."""
+    """Return the number of this worker; the number of an ended worker is used again."""
     return os.getpid() if _worker is None else _worker
 
 
 def _remove_abandoned(folder: Path) -> None:
     for found in folder.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another's, or just removed by another
+        with contextlib.suppress(OSError):  # it belongs to another user, or was just removed
             if _is_abandoned(found):
                 shutil.rmtree(found)
 

@@ -119,10 +119,17 @@ def test_two_pictures_in_one_form_are_refused(client):
 
 
 @pytest.mark.parametrize("kind", [FORM, "application/json"])
-def test_large_body_is_refused(client, kind):
-    """A body beyond the limit is not read."""
-    answer = client.post(SEARCH, data=bytes(9 * 2**20), content_type=kind)
+@pytest.mark.parametrize("says_length", [True, False], ids=["with length", "chunked"])
+def test_large_body_is_refused(client, kind, says_length):
+    """A body beyond the limit is not read, and the message names the limit."""
+    stream = io.BytesIO(HEADER + bytes(9 * 2**20))
+    how = {"content_length": len(stream.getvalue())} if says_length else {}
+    environ = {} if says_length else {"wsgi.input_terminated": True}
+    answer = client.post(
+        SEARCH, input_stream=stream, content_type=kind, environ_overrides=environ, **how
+    )
     assert refused(answer) == (413, "too_large")
+    assert answer.json["error"]["message"] == "request too large: the limit is 8 MB"
 
 
 def test_many_fields_are_refused(client):
@@ -131,6 +138,15 @@ def test_many_fields_are_refused(client):
         SEARCH, data={f"f{i}": "1" for i in range(50)}, content_type="multipart/form-data"
     )
     assert refused(answer) == (413, "too_large")
+    assert "the limit is 20 fields" in answer.json["error"]["message"]
+
+
+def test_large_text_field_is_refused(client):
+    """A form is for a picture file; its text fields have a limit of their own."""
+    head = b'--x\r\nContent-Disposition: form-data; name="filter"\r\n\r\n'
+    answer = client.post(SEARCH, data=head + b"x" * 2**21 + b"\r\n--x--\r\n", content_type=FORM)
+    assert refused(answer) == (413, "too_large")
+    assert "1 MB of text" in answer.json["error"]["message"]
 
 
 def test_upload_is_not_echoed(client):

@@ -100,7 +100,7 @@ def test_limit_refuses_the_next_and_says_when_to_come(open_counts):
     limit = RateLimit("3/minute", open_counts(None))
     for _ in range(3):
         limit.charge("a")
-    with pytest.raises(RateLimited, match="3 times in a minute") as caught:
+    with pytest.raises(RateLimited, match="3 requests per minute") as caught:
         limit.charge("a")
     assert 1 <= caught.value.retry_after_s <= 61
     limit.charge("b")
@@ -110,7 +110,7 @@ def test_every_one_of_several_limits_holds(open_counts):
     """Five a day are five, though ten a second would be allowed."""
     limit = RateLimit("10/second;5/day", open_counts(None))
     limit.charge("a", 5)
-    with pytest.raises(RateLimited, match="5 times in a day"):
+    with pytest.raises(RateLimited, match="5 requests per day"):
         limit.charge("a")
 
 
