@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
 
 TOLERANCE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
@@ -17,9 +16,7 @@ _BLOCK = 256
 _SAMPLE = 1024  # rows of the table that are compared with a search, unless all are
 
 
-def verify(
-    snapshot: Snapshot, all_rows: bool = False, progress: Callable[..., Any] = QUIET
-) -> Iterator[str]:
+def verify(snapshot: Snapshot, all_rows: bool = False, progress: Progress = QUIET) -> Iterator[str]:
     """Check a snapshot and yield a sentence for each thing that is wrong.
 
     Parameters

@@ -11,17 +11,16 @@ import os
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import readable_path
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
 from models.errors import ImageTooLarge, PictureError, UnknownFormat
 from models.preprocess import SIDE_PX, Limits, decode, pixel_digest, thumbnail, to_pixels
@@ -131,7 +130,7 @@ def scan(
     root: Path,
     files: Sequence[Path],
     limits: Limits = COLLECTION_LIMITS,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> Iterator[Scanned | Skipped]:
     """Read and decode files, several at once, and give the results in the order asked for.
 

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Stages:
         By stage, in the order in which they ran.
     """
 
-    progress: Callable[..., Any] = QUIET
+    progress: Progress = QUIET
     say: Callable[[str], None] = lambda line: None
     seconds: dict[str, float] = field(default_factory=dict)
 

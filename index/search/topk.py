@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from index.errors import CorruptSnapshot
 from index.layout import TOPK_ROWS_FILE, TOPK_SCORES_FILE
+from index.progress import QUIET, Progress
 from index.search.store import VectorStore, best_first
 
 DEFAULT_K = 100
-QUIET = functools.partial(tqdm, disable=True)
 _BLOCK = 256  # queries at a time: 4 MB of queries, and (256, n) scores inside FAISS at the most
 
 
@@ -49,7 +47,7 @@ class TopKTable:
         cls,
         store: VectorStore,
         k: int = DEFAULT_K,
-        progress: Callable[..., Any] = QUIET,
+        progress: Progress = QUIET,
     ) -> Self:
         """Search every stored vector among all of them.
 
@@ -83,7 +81,7 @@ class TopKTable:
         store: VectorStore,
         old_rows: NDArray[np.int64],
         k: int = DEFAULT_K,
-        progress: Callable[..., Any] = QUIET,
+        progress: Progress = QUIET,
     ) -> TopKTable:
         """Return the table of a changed collection, searching no more than the change asks for.
 

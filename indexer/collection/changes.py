@@ -6,13 +6,13 @@ content decides. A picture whose pixels are known keeps its vector, whatever its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from index.catalogue import Catalogue, ImageRecord, readable_path
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.dataset import Scanned, Skipped, scan
 from indexer.errors import NotInTheFolder
 
@@ -108,7 +108,7 @@ class FolderChanges:
             record.path: record for name, record in self._old.items() if name not in names
         }
 
-    def pictures(self, progress: Callable[..., Any] = QUIET) -> Iterator[Found]:
+    def pictures(self, progress: Progress = QUIET) -> Iterator[Found]:
         """Yield every picture in the order of the paths, reading only files that may be new.
 
         `changes` is complete when the last one has been taken.

@@ -13,13 +13,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from index.artefacts.clusters import FIXED, Clusters
 from index.build_settings import GroupingOptions
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
 from indexer.groups.dissimilarity import (
     Assignment,
@@ -172,7 +172,7 @@ def group_images(
     how: Grouping | None = None,
     *,
     classes: Sequence[str | None] | None = None,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
     say: Callable[[str], None] = lambda line: None,
 ) -> Clusters:
     """Find the groups of a collection.
@@ -252,7 +252,7 @@ def _check(how: Grouping, n: int) -> None:
 def _group_all(
     rows: VectorRows,
     how: Grouping,
-    progress: Callable[..., Any],
+    progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows, Assignment]:
     """Compare all pictures with all."""
@@ -269,7 +269,7 @@ def _group_all(
 def _group_by_samples(
     rows: VectorRows,
     how: Grouping,
-    progress: Callable[..., Any],
+    progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows, Assignment]:
     """Compare the pictures of samples, and keep the medoids that suit the whole collection best."""
@@ -296,7 +296,7 @@ def _first_sample(
     rows: VectorRows,
     sample: Rows,
     how: Grouping,
-    progress: Callable[..., Any],
+    progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows]:
     diss = dissimilarities(rows, sample, progress)
@@ -306,7 +306,7 @@ def _first_sample(
 
 
 def _next_sample(
-    rows: VectorRows, sample: Rows, medoids: Rows, seed: int, progress: Callable[..., Any]
+    rows: VectorRows, sample: Rows, medoids: Rows, seed: int, progress: Progress
 ) -> Rows:
     diss = dissimilarities(rows, sample, progress)
     start = np.searchsorted(sample, medoids)
@@ -327,7 +327,7 @@ def _choose(
     compared: Rows,
     diss: Diss,
     how: Grouping,
-    progress: Callable[..., Any],
+    progress: Progress,
     say: Callable[[str], None],
 ) -> _Choice:
     """Decide how many groups to make."""
@@ -352,7 +352,7 @@ def _curve(
     diss: Diss,
     how: Grouping,
     numbers: range,
-    progress: Callable[..., Any],
+    progress: Progress,
     say: Callable[[str], None],
 ) -> Curve:
     low, high = numbers[0], numbers[-1]

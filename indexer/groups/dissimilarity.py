@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
 
 Vectors = NDArray[np.float32]
@@ -85,7 +85,7 @@ def from_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def dissimilarities(
-    vectors: VectorRows, rows: Rows | None = None, progress: Callable[..., Any] = QUIET
+    vectors: VectorRows, rows: Rows | None = None, progress: Progress = QUIET
 ) -> NDArray[np.float32]:
     """Compare pictures with each other.
 
@@ -152,7 +152,7 @@ class Assignment:
         return float(from_scores(self.scores.copy()).sum(dtype=np.float64))
 
 
-def assign(vectors: VectorRows, medoids: Rows, progress: Callable[..., Any] = QUIET) -> Assignment:
+def assign(vectors: VectorRows, medoids: Rows, progress: Progress = QUIET) -> Assignment:
     """Find the nearest medoids of every picture, exactly.
 
     Parameters

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.groups.dissimilarity import Rows, VectorRows, Vectors, blocks
 from indexer.groups.fasterpam import (
     Diss,
@@ -56,7 +55,7 @@ def kmedoids_curve(
     min_clusters: int,
     max_clusters: int,
     seed: int = 0,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> Curve:
     """Group with FasterPAM for each number of groups, each from the last one's medoids.
 
@@ -120,7 +119,7 @@ def pyclustering_curve(
     min_clusters: int,
     max_clusters: int,
     seed: int = 0,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> Curve:
     """Group with pyclustering for each number of groups; see `kmedoids_curve`.
 
@@ -144,7 +143,7 @@ def kmeans_curve(
     *,
     rows: Rows | None = None,
     seed: int = 0,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> Curve:
     """Run Euclidean k-means for each number of groups, each from new centres.
 

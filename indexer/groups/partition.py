@@ -18,7 +18,7 @@ import os
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 from index.artefacts.clusters import group_name
 from index.durable import replace_text
 from index.errors import DiskFull
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
 
 COPY, SYMLINK, HARDLINK = "copy", "symlink", "hardlink"
@@ -95,7 +95,7 @@ def partition(
     mode: str = COPY,
     *,
     force: bool = False,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> PartitionResult:
     """Put every picture into the folder of its group.
 

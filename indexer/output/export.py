@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from index.artefacts.clusters import k_groups
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
 
 DEFAULT_FULL_LIMIT = 5_000
@@ -33,7 +33,7 @@ def export(
     snapshot: Snapshot,
     out: Path,
     full_limit: int = DEFAULT_FULL_LIMIT,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> list[str]:
     """Write a snapshot as plain files, overwriting those of the same names.
 
@@ -100,7 +100,7 @@ def _write_catalogue(snapshot: Snapshot, path: Path) -> None:
             writer.writerow([one.row, one.id, one.path, one.sha256, one.width, one.height, cluster])
 
 
-def _write_matrix(snapshot: Snapshot, path: Path, progress: Callable[..., Any]) -> None:
+def _write_matrix(snapshot: Snapshot, path: Path, progress: Progress) -> None:
     n = len(snapshot)
     matrix = open_memmap(path, "w+", np.float32, (n, n))
     everything = snapshot.store.vectors(np.arange(n))
@@ -125,7 +125,7 @@ def _write_sorted(
     path: Path,
     lines: Iterator[tuple[NDArray[Any], NDArray[Any]]],
     n: int,
-    progress: Callable[..., Any],
+    progress: Progress,
 ) -> None:
     with (
         path.open("w", encoding="utf-8") as file,

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import ImageRecord
+from index.progress import QUIET, Progress
 from index.search.crops import exact_scores, search_with_crops
 from index.search.store import VectorStore
-from index.search.topk import QUIET, itself_first
+from index.search.topk import itself_first
 from indexer.dataset import COLLECTION_LIMITS, read_file
 from indexer.errors import EncodingsAlike, NothingToCheck
 from indexer.quality.alterations import ALTERATIONS, Alteration
@@ -185,7 +186,7 @@ def self_check(
     seed: int = 0,
     n_pictures: int = DEFAULT_SAMPLE,
     max_seconds: float | None = None,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> SelfCheck:
     """Check a collection without labels.
 
@@ -259,7 +260,7 @@ def recall_of_copies(
     rows: NDArray[np.int64],
     seed: int = 0,
     max_seconds: float | None = None,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> Recall:
     """Alter the pictures of some rows in every way, and count the copies that find their original.
 

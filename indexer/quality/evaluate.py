@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from index.layout import ENCODER_FILE
-from index.search.topk import QUIET
+from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
 from indexer.errors import IndexerError
 from indexer.output.duplicate_lists import printable
@@ -81,7 +81,7 @@ def check_snapshot(
     images: Path | None = None,
     seed: int = 0,
     n_pictures: int = DEFAULT_SAMPLE,
-    progress: Callable[..., Any] = QUIET,
+    progress: Progress = QUIET,
 ) -> SelfCheck:
     """Check the pictures of a snapshot without labels; see `quality.self_check`.
 
