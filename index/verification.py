@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Mask, Rows, Scores
 from index.errors import CorruptSnapshot
 from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
@@ -51,9 +51,7 @@ def _checksum_findings(snapshot: Snapshot) -> Iterator[str]:
             yield str(error)
 
 
-def _row_findings(
-    snapshot: Snapshot, rows: NDArray[np.int64], compared: NDArray[np.bool_]
-) -> Iterator[str]:
+def _row_findings(snapshot: Snapshot, rows: Rows, compared: Mask) -> Iterator[str]:
     vectors = snapshot.store.vectors(rows)
     lengths = np.linalg.norm(vectors, axis=1)
     for row in rows[np.abs(lengths - 1) > 1e-4]:
@@ -67,9 +65,7 @@ def _row_findings(
             yield f"the top-k table of {_name(snapshot, rows[line])} differs from a search"
 
 
-def _agrees(
-    snapshot: Snapshot, row: int, scores: NDArray[np.float32], found: NDArray[np.int64]
-) -> bool:
+def _agrees(snapshot: Snapshot, row: int, scores: Scores, found: Rows) -> bool:
     """Compare one line of the table with a search: scores closely, rows where no tie excuses."""
     table_rows, table_scores = snapshot.topk.rows[row], snapshot.topk.scores[row]
     if table_rows[0] != row or np.abs(table_scores - scores).max() > TOLERANCE:

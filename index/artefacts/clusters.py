@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Labels, Rows, Scores
 from index.durable import replace_text
 from index.errors import CorruptSnapshot, IndexFailure, NewerSchema
 
@@ -69,9 +70,9 @@ class Clusters:
         "medoid_silhouette" (None with one group) and, with known labels, "purity", "nmi", "ari".
     """
 
-    labels: NDArray[np.int32]
-    medoids: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    labels: Labels
+    medoids: Rows
+    scores: Scores
     loss: float
     algorithm: str
     seed: int
@@ -90,9 +91,9 @@ class Clusters:
     @classmethod
     def numbered(
         cls,
-        labels: NDArray[np.int32],
-        medoids: NDArray[np.int64],
-        scores: NDArray[np.float32],
+        labels: Labels,
+        medoids: Rows,
+        scores: Scores,
         **rest: Any,
     ) -> Self:
         """Return groups numbered by falling size, equal sizes by rising medoid.
@@ -130,7 +131,7 @@ class Clusters:
         """Pictures in each group, (n_clusters,) int64, falling."""
         return np.bincount(self.labels, minlength=len(self))
 
-    def members(self, label: int) -> NDArray[np.int64]:
+    def members(self, label: int) -> Rows:
         """Return the rows of a group: its medoid, then the others, closest to the medoid first.
 
         Equal scores come lower row first.
@@ -215,9 +216,7 @@ def k_groups(clusters: Clusters) -> list[list[Any]]:
     return [clusters.medoids.tolist(), groups]
 
 
-def _check(
-    labels: NDArray[np.int32], medoids: NDArray[np.int64], scores: NDArray[np.float32]
-) -> None:
+def _check(labels: Labels, medoids: Rows, scores: Scores) -> None:
     n, n_clusters = len(labels), len(medoids)
     if labels.shape != (n,) or scores.shape != (n,) or medoids.shape != (n_clusters,):
         raise InvalidClusters(

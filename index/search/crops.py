@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.store import Rows, Scores, Vectors, VectorStore, best_first
+from index.arrays import Mask, Rows, Scores, Vectors
+from index.search.store import VectorStore, best_first
 
 CROP_COST = 0.03
 ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
@@ -95,7 +96,7 @@ def search_with_crops(store: VectorStore, vectors: Vectors, k: int) -> tuple[Sco
     return best[:k], rows[:k]
 
 
-def may_be_among(rough: Scores, k: int) -> NDArray[np.bool_]:
+def may_be_among(rough: Scores, k: int) -> Mask:
     """Say of each rough score whether its exact one may be among the k best, (n,) bool."""
     if k >= len(rough):
         return np.ones(len(rough), bool)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Rows
 from index.catalogue import Catalogue, ImageRecord
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
@@ -41,9 +41,7 @@ class DuplicateGroup:
     scores: list[float]
 
 
-def duplicate_groups(
-    snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD
-) -> list[NDArray[np.int64]]:
+def duplicate_groups(snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD) -> list[Rows]:
     """Return the rows of each group of duplicates, the largest group first.
 
     Parameters
@@ -73,7 +71,7 @@ def duplicate_groups(
     return sorted((g for g in groups if len(g) > 1), key=lambda g: (-len(g), g[0]))
 
 
-def describe(snapshot: Snapshot, rows: NDArray[np.int64]) -> DuplicateGroup:
+def describe(snapshot: Snapshot, rows: Rows) -> DuplicateGroup:
     """Return what a person wants to know of one group of duplicates."""
     records = sorted(
         snapshot.catalogue.records(rows.tolist()),
@@ -116,7 +114,7 @@ def _equal_files(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
         yield first.setdefault(record.pixel_digest, record.row), record.row
 
 
-def _root(parents: NDArray[np.int64], row: int) -> int:
+def _root(parents: Rows, row: int) -> int:
     """Return the lowest row of a row's group so far, shortening the way to it."""
     while parents[row] != row:
         parents[row] = parents[parents[row]]
@@ -124,6 +122,6 @@ def _root(parents: NDArray[np.int64], row: int) -> int:
     return row
 
 
-def _join(parents: NDArray[np.int64], one: int, other: int) -> None:
+def _join(parents: Rows, one: int, other: int) -> None:
     low, high = sorted((_root(parents, one), _root(parents, other)))
     parents[high] = low

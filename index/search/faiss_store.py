@@ -15,8 +15,9 @@ from typing import Self
 import faiss
 import numpy as np
 
+from index.arrays import Rows, Vectors
 from index.errors import CorruptSnapshot
-from index.search.store import Rows, Vectors, VectorStore
+from index.search.store import VectorStore
 
 # Numbers in a batch of queries (rows times length) from which on FAISS multiplies matrices instead
 # of scanning the collection once for each query. At its own 128,000 the ten vectors of an uploaded

@@ -7,7 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from index.search.store import Rows, Vectors, VectorStore
+from index.arrays import Rows, Vectors
+from index.search.store import VectorStore
 
 
 class ReferenceStore(VectorStore):

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Rows, Scores, Vectors
 from index.errors import DimensionMismatch, InvalidK
 
-Vectors = NDArray[np.float32]
-Scores = NDArray[np.float32]
-Rows = NDArray[np.int64]
 _SCORED_AT_ONCE = 1024  # rows; 32 MB of float64 at 4096 numbers each
 
 

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Mask, Rows, Scores
 from index.errors import CorruptSnapshot
 from index.layout import TOPK_ROWS_FILE, TOPK_SCORES_FILE
 from index.progress import QUIET, Progress
@@ -32,7 +33,7 @@ class TopKTable:
     """
 
     rows: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    scores: Scores
 
     @property
     def k(self) -> int:
@@ -79,7 +80,7 @@ class TopKTable:
     def updated(
         self,
         store: VectorStore,
-        old_rows: NDArray[np.int64],
+        old_rows: Rows,
         k: int = DEFAULT_K,
         progress: Progress = QUIET,
     ) -> TopKTable:
@@ -124,9 +125,7 @@ class TopKTable:
                 bar.update(len(block))
         return type(self)(rows, scores)
 
-    def _carried_over(
-        self, old_rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+    def _carried_over(self, old_rows: Rows) -> tuple[NDArray[np.int32], Scores, Mask]:
         """Return the lines of kept rows in new row numbers, and which of them lost nobody."""
         kept = np.flatnonzero(old_rows >= 0)
         new_of_old = np.full(len(self), -1, np.int32)
@@ -165,18 +164,18 @@ class TopKTable:
         return cls(rows, scores)
 
 
-def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _blocks(rows: Rows) -> Iterator[Rows]:
     for start in range(0, len(rows), _BLOCK):
         yield rows[start : start + _BLOCK]
 
 
 def _with_rivals(
     store: VectorStore,
-    scores: NDArray[np.float32],
+    scores: Scores,
     rows: NDArray[np.int32],
-    own: NDArray[np.int64],
-    new: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    own: Rows,
+    new: Rows,
+) -> tuple[Scores, Rows]:
     """Let new pictures take their places in some lines, (m, k), of which `own` are the rows."""
     vectors, k = store.vectors(own), rows.shape[1]
     scores, wide_rows = scores.copy(), rows.astype(np.int64)
@@ -194,9 +193,7 @@ def _with_rivals(
     return itself_first(*best_first(scores, wide_rows), own)
 
 
-def itself_first(
-    scores: NDArray[np.float32], rows: NDArray[np.int64], own: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def itself_first(scores: Scores, rows: Rows, own: Rows) -> tuple[Scores, Rows]:
     """Move each line's own row to the front, the others keeping their order.
 
     Parameters

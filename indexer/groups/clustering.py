@@ -17,15 +17,14 @@ from typing import Self
 
 import numpy as np
 
+from index.arrays import Rows, Vectors
 from index.artefacts.clusters import FIXED, Clusters
 from index.build_settings import GroupingOptions
 from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
 from indexer.groups.dissimilarity import (
     Assignment,
-    Rows,
     VectorRows,
-    Vectors,
     as_vector_rows,
     assign,
     dissimilarities,

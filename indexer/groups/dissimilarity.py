@@ -9,11 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Rows, Vectors
 from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
-
-Vectors = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 _BLOCK = 1024  # vectors at a time: 16 MiB of 4096 numbers each
 _ZERO = 1e-6  # 1 - cosine of two copies is not 0 but up to some 1e-7, by rounding

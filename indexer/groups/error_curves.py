@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Rows, Vectors
 from index.progress import QUIET, Progress
-from indexer.groups.dissimilarity import Rows, VectorRows, Vectors, blocks
+from indexer.groups.dissimilarity import VectorRows, blocks
 from indexer.groups.fasterpam import (
     Diss,
     SwapSearch,

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from index.arrays import Rows
 from indexer.errors import IndexerError
 
 Diss = NDArray[np.float32]
-Rows = NDArray[np.int64]
 
 _MIN_STARTS, _MAX_STARTS = 4, 32
 _STARTED_IMAGES = 20_000  # starts times pictures: small collections have room for more starts

@@ -1,0 +1,15 @@
+"""Array types: one name for each kind of number that `index` stores or returns.
+
+Shapes are told where an array is used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]  # unit rows
+Scores = NDArray[np.float32]  # cosines, clipped to [-1, 1]
+Rows = NDArray[np.int64]  # row numbers
+Labels = NDArray[np.int32]  # a cluster's label for each row
+Mask = NDArray[np.bool_]  # whether something holds of each row
