@@ -126,13 +126,13 @@ def said(window):
 
 
 def test_upload_without_javascript(plain_window, server, query):
-    """The form works without JavaScript: the asked picture, its mode, and answers with scores."""
+    """The form works without JavaScript: the query picture, and results with scores."""
     plain_window.get(server.url + "/")
     one(plain_window, "input[type=file]").send_keys(str(query))
     one(plain_window, "form button").click()
     answers = wait_for_answers(plain_window)
     assert len(answers) == 24
-    assert one(plain_window, ".badge").text == "encoded"
+    assert one(plain_window, ".badge").text == "new"
     assert one(plain_window, ".asked img").get_attribute("src").startswith("data:image/jpeg")
     names = [name.text for name in many(plain_window, ".answers .name")]
     assert names[0] == "007.png"
@@ -160,20 +160,20 @@ def test_choosing_a_file_searches_at_once(window, server, query):
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(query))
     wait_for_answers(window)
-    assert one(window, ".badge").text == "encoded"
+    assert one(window, ".badge").text == "new"
     assert broken_pictures(window) == []
     assert said(window) == []
 
 
 def test_click_on_an_answer_searches_with_it(window, server, query):
-    """An answer leads to its own look-alikes, itself first and said to be cached."""
+    """A result leads to its own look-alikes, itself first and marked as known."""
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(query))
     wait_for_answers(window)
     name = many(window, ".answers .name")[3].text
     many(window, ".answers a.frame")[3].click()
     wait_for(window, lambda w: "/similar/" in w.current_url)
-    assert one(window, ".badge").text == "cached"
+    assert one(window, ".badge").text == "known"
     assert one(window, ".asked .name").text == name
     assert many(window, ".answers .name")[0].text == f"this picture · {name}"
 
@@ -264,7 +264,7 @@ def test_part_is_drawn_on_the_picture(window, server):
     assert edges["right"] == pytest.approx(75, abs=2)
     assert edges["top"] == pytest.approx(50, abs=2)
     one(window, ".region-form button").click()
-    wait_for(window, lambda w: "left=" in w.current_url and one(w, ".badge").text == "encoded")
+    wait_for(window, lambda w: "left=" in w.current_url and one(w, ".badge").text == "region")
     assert wait_for_answers(window)
     assert broken_pictures(window) == []
     assert said(window) == []
@@ -295,7 +295,7 @@ def test_map_shows_the_picture_under_the_pointer(window, server):
     assert not one(window, "[data-preview]").is_displayed()
     webdriver.ActionChains(window).move_to_element(many(window, "[data-map] rect")[0]).perform()
     wait_for(window, lambda w: one(w, "[data-preview]").is_displayed())
-    assert "stands for group" in one(window, "[data-preview] span").text
+    assert "typical of group" in one(window, "[data-preview] span").text
     assert broken_pictures(window) == []
     assert said(window) == []
 
@@ -306,6 +306,6 @@ def test_keyboard_reaches_everything(window, server):
     script = "return document.activeElement.textContent.trim()"
     body = one(window, "body")
     body.send_keys("\ue004")  # the tabulator key
-    assert window.execute_script(script) == "Skip to the content"
+    assert window.execute_script(script) == "Skip to content"
     outline = "return getComputedStyle(document.activeElement).outlineStyle"
     assert window.execute_script(outline) != "none"

@@ -3,8 +3,8 @@
 const place = document.getElementById("swagger");
 SwaggerUIBundle({
   domNode: place,
-  // In full: the page's own address may hold a name and key, which no request may.
+  // The full address, because the page's own may contain a user name and key, which fetch rejects.
   url: location.origin + place.dataset.document,
   defaultModelsExpandDepth: 0,
-  validatorUrl: null, // asks nobody else
+  validatorUrl: null, // do not send the document to Swagger's public validator
 });

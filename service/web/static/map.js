@@ -1,4 +1,4 @@
-// The map works without this: dots are links. With it: see the picture under the pointer.
+// The map works without this script: its dots are links. With it, pointing at a dot shows its picture.
 "use strict";
 
 const map = document.querySelector("[data-map]");

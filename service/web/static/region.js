@@ -1,4 +1,4 @@
-// The form works without this. With it: draw a box on the picture instead of typing its edges.
+// The form works without this script. With it, you can draw a box on the picture instead of typing.
 "use strict";
 
 const details = document.querySelector("[data-region]");

@@ -1,5 +1,5 @@
-// The form works without this. With it: drop or paste a picture anywhere, see which one it is,
-// and send it at once.
+// The form works without this script. With it, you can drop or paste a picture anywhere on the page,
+// and a chosen picture is sent at once.
 "use strict";
 
 for (const form of document.querySelectorAll("[data-upload]")) {
@@ -9,7 +9,7 @@ for (const form of document.querySelectorAll("[data-upload]")) {
   const send = (files) => {
     if (!files || files.length === 0) return;
     input.files = files;
-    hint.textContent = "Looking for what is like " + files[0].name + " …";
+    hint.textContent = "Finding look-alikes of " + files[0].name + " …";
     form.classList.add("busy");
     form.requestSubmit();
   };
@@ -32,7 +32,7 @@ for (const form of document.querySelectorAll("[data-upload]")) {
   document.addEventListener("paste", (event) => send(event.clipboardData.files));
 }
 
-// Coming back with the browser's button must not find a form that still says "looking".
+// After the back button, the form must not say that a search is still running.
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("[data-upload].busy")) {
     form.classList.remove("busy");

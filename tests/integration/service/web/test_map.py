@@ -87,7 +87,7 @@ def test_without_a_map_it_is_said(client):
     assert "no map has been made yet" in answer.json["error"]["message"]
     page = client.get("/map")
     assert page.status_code == 200
-    assert "no map has been made yet" in page.text
+    assert "Run this on the server to make the map" in page.text
 
 
 def test_drawing_is_upright_and_inside():

@@ -103,22 +103,24 @@ def test_links_lead_somewhere(client, address):
 
 
 def test_new_picture_is_shown_and_answered(client):
-    """The page shows what was uploaded, says that it was encoded, and ranks the collection."""
+    """The page shows what was uploaded, and says that it is not in the collection."""
     answer = search_page(client, picture_bytes((3, 3, 3), (90, 30)))
     page = Reader(answer.text)
     (source,) = [src for src in page.all("img", "src") if src.startswith("data:")]
     shown = Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
     assert shown.size == (90, 30)
     assert max(shown.convert("L").getextrema()) < 10
-    assert "encoded" in answer.text
+    assert ">new</span>" in answer.text
+    assert "This picture is not in the collection." in answer.text
     assert "90 × 30 pixels" in answer.text
 
 
 def test_picture_of_the_collection_is_answered_as_by_id(client, ids, place):
-    """The page of an uploaded known picture says cached and shows what the picture's own shows."""
+    """The page of an uploaded known picture says so and has the results of the picture's own."""
     by_file = search_page(client, (place.pictures / "004.png").read_bytes())
     by_id = client.get(f"/similar/{ids['004.png']}")
-    assert ">cached<" in by_file.text
+    assert ">known</span>" in by_file.text
+    assert "This picture is in the collection." in by_file.text
     assert answered(by_file.text) == answered(by_id.text)
     assert answered(by_id.text)[0] == ids["004.png"]
     assert "this picture" in by_id.text
@@ -262,7 +264,7 @@ def drawn(html, name):
 
 
 @pytest.mark.parametrize(
-    ("elbow_clear", "words"), [(True, "A clear elbow at 3 groups."), (False, "No clear elbow.")]
+    ("elbow_clear", "words"), [(True, "Clear elbow at 3 groups."), (False, "No clear elbow.")]
 )
 def test_elbow_is_drawn_and_said(place, app_of, elbow_clear, words):
     """Each number tried has its point, the chosen one is marked, an unclear elbow is owned up."""
@@ -287,7 +289,7 @@ def test_groups_page_shows_medoid_and_members(client):
 def test_page_beyond_the_end_leads_back(client, address):
     """An empty page says so and links to the first; the drawing is on the first page only."""
     html = client.get(address).text
-    assert "There is nothing on this page" in html
+    assert "on this page. <a" in html
     assert "<svg" not in html
 
 
@@ -336,9 +338,9 @@ def test_answers_within_a_group_go_on(large_client, place):
 def test_duplicates_page(client):
     """The copy stands beside its original, with kind, size and a link to both."""
     html = client.get("/duplicates?threshold=1").text
-    assert "1 group of pictures" in html
+    assert "1 group of duplicates" in html
     (card,) = html.split('<section class="copies"')[1:]
-    assert "The same file" in card
+    assert "Identical files" in card
     assert card.count("64 × 48") == 2
     assert len(set(re.findall(r'href="(/api/v1/images/[^"]+/file)"', card))) == 2
 
@@ -351,7 +353,7 @@ def test_duplicates_page_without_any(tmp_path, app_of):
     (tmp_path / "p" / "b.png").write_bytes(picture_bytes((0, 0, 255)))
     publish_pictures(place, tmp_path / "p")
     html = app_of(Settings(data=place.root)).test_client().get("/duplicates").text
-    assert "No two pictures look the same" in html
+    assert "No pictures are this similar." in html
 
 
 def test_metadata_is_shown_escaped(client, ids):
@@ -449,7 +451,7 @@ def test_part_of_an_uploaded_picture_without_sending_it_again(client, ids):
     assert part.status_code == 200
     assert answered(part.text)[0] == ids["later/black.png"]
     assert "60 × 60 pixels" in part.text
-    assert "This part of the picture was encoded just now" in part.text
+    assert "You searched with this region of the picture." in part.text
     assert "data-region>" not in part.text
 
 
@@ -462,7 +464,7 @@ def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
     body = {"id": ids["003.png"], "region": [0.5, 0, 0.5, 1], "limit": N_RESULTS}
     api = client.post("/api/v1/search", json=body).json
     assert answered(page.text) == [one["id"] for one in api["results"]]
-    assert f'<a href="{own}">The whole picture</a>' in page.text
+    assert f'<a href="{own}">Search with the whole picture</a>' in page.text
     assert client.get(own, query_string=dict.fromkeys(EDGES, "")).text.count("data-region>") == 1
 
 
