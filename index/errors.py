@@ -4,6 +4,7 @@ IndexFailure
 ├── DimensionMismatch      vectors of one length, index of another
 ├── InvalidK               k outside 1 <= k <= number of vectors
 ├── UnknownImage           no picture of that id
+├── InvalidQuery           a vector, an example or a filter that cannot be searched with
 ├── NoSnapshot             nothing has been published in this data folder
 ├── CorruptSnapshot        a file is missing, of another size, or of another content
 ├── NewerSchema            written by a later version of Lookalike
@@ -30,6 +31,23 @@ class UnknownImage(IndexFailure, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class InvalidQuery(IndexFailure, ValueError):
+    """One field of a query cannot be searched with.
+
+    Parameters
+    ----------
+    field : str
+        "vector", "negative" or "filter".
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        self.reason = reason
+        super().__init__(f"{field}: {reason}")
 
 
 class NoSnapshot(IndexFailure):

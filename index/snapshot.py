@@ -49,6 +49,7 @@ from index.layout import (
 )
 from index.manifest import DIGEST_DIGITS, FileEntry, Manifest
 from index.search.faiss_store import FaissStore
+from index.search.metadata_index import MetadataIndex
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
 
@@ -131,6 +132,11 @@ class Snapshot:
                 f"the snapshot of {len(self)}"
             )
         return found
+
+    @cached_property
+    def metadata(self) -> MetadataIndex:
+        """The pictures' metadata by key, read at the first use."""
+        return MetadataIndex(self.catalogue.metadata())
 
     @property
     def image_root(self) -> Path:

@@ -251,6 +251,11 @@ def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
     return sums.astype(np.float32) / np.float32(block**2)
 
 
+def file_digest(data: bytes) -> str:
+    """Return the SHA-256 of a file's content as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of the pixels as 64 hex digits: the same picture in any lossless form.
 

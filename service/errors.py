@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 
-from index.errors import UnknownImage
+from index.errors import InvalidQuery, UnknownImage
 from models.errors import ImageTooLarge, PictureError, UndecodableImage, UnknownFormat
 
 RETRY_AFTER_S = 5
@@ -177,7 +177,7 @@ class NotReady(ServiceError):
     status = 503
 
 
-CLIENT_ERRORS = (ServiceError, PictureError, UnknownImage)
+CLIENT_ERRORS = (ServiceError, PictureError, UnknownImage, InvalidQuery)
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,9 @@ def to_failure(error: Exception) -> Failure:
         return Failure(status, error.code, _picture_message(error))
     if isinstance(error, UnknownImage):
         return Failure(404, "not_found", message)
+    if isinstance(error, InvalidQuery):
+        details = [{"field": error.field, "message": error.reason}]
+        return Failure(422, "invalid", message, details)
     if isinstance(error, InvalidRequest):
         details = [{"field": name, "message": why} for name, why in error.details]
         return Failure(422, "invalid", message, details)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from index.search.response import API, THUMBNAIL_ROUTE
 from service.api import schemas
-
-API = "/api/v1"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ ROUTES = (
         "images", "Return the original file", "image/*", errors=(416,), is_rate_limited=False,
     ),
     Route(
-        "GET", f"{API}/images/{{image_id}}/thumbnail", "api.get_thumbnail",
+        "GET", API + THUMBNAIL_ROUTE, "api.get_thumbnail",
         "images", "Return a thumbnail, a JPEG of at most 256 pixels a side", "image/jpeg",
         is_rate_limited=False,
     ),

@@ -29,7 +29,6 @@ from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
 from service.duplicate_cache import Duplicates
 from service.errors import NotReady
-from service.filters import Metadata
 from service.images.reconstructions import open_decoder
 
 if TYPE_CHECKING:
@@ -75,11 +74,6 @@ class Live:
     def id(self) -> str:
         """The snapshot's id."""
         return self.snapshot.id
-
-    @cached_property
-    def metadata(self) -> Metadata:
-        """What the user said of the pictures, by key; read at the first filter."""
-        return Metadata(self.snapshot.catalogue.metadata())
 
     @cached_property
     def decoder(self) -> Decoder:

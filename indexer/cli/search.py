@@ -30,12 +30,12 @@ from indexer.quality.altered_copies import DEFAULT_SAMPLE
 def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     """Find the pictures of the collection that look most like the file IMAGE."""
     with DataFolder(data).open_current() as snapshot:
-        answer = searching.search(snapshot, image, limit)
+        response = searching.search(snapshot, image, limit)
     if as_json:
-        click.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(response.as_dict(), ensure_ascii=False))
         return
-    for one in answer.neighbours:
-        click.echo(f"{one.score:.4f}  {one.record.id:<18}  {printable(one.record.path)}")
+    for one in response.results:
+        click.echo(f"{one.score:.4f}  {one.image.id:<18}  {printable(one.image.path)}")
 
 
 @click.command()

@@ -1,42 +1,43 @@
-"""What requests ask with: an uploaded picture or one of the collection, or a part of either."""
+"""Queries of requests: with an upload, a picture of the collection, or a region of either."""
 
 from __future__ import annotations
 
-from service import search
+from index.search.queries import query_of_id
 from service.context import context
 from service.images import originals
 from service.images.regions import Region
+from service.search import PreparedQuery, query_of_bytes, query_of_region
 from service.snapshots import Live
 
 
-def query_of_file(live: Live, data: bytes, part: Region | None) -> search.Query:
-    """Return the query for an uploaded picture, or for a part of it.
+def query_of_file(live: Live, data: bytes, region: Region | None) -> PreparedQuery:
+    """Return the query for an uploaded picture, or for a region of it.
 
     Raises
     ------
-    PictureError, InvalidRequest, Overloaded, TimeIsUp
-        As `search.query_of_region`.
+    PictureError, InvalidRequest, Overloaded
+        As `service.search.query_of_region`.
     """
-    if part is None:
-        return search.query_of_bytes(live, data, context().decoding)
-    return search.query_of_region(live, data, part, context().decoding)
+    if region is None:
+        return query_of_bytes(live, data, context().decoding)
+    return query_of_region(live, data, region, context().decoding)
 
 
-def query_of_indexed(live: Live, image_id: str, part: Region | None) -> search.Query:
-    """Return the query for a picture of the collection, or for a part of its original.
+def query_of_indexed(live: Live, image_id: str, region: Region | None) -> PreparedQuery:
+    """Return the query for a picture of the collection, or for a region of its original.
 
     Raises
     ------
     UnknownImage
-        If there is no such picture.
+        If the id is unknown.
     NoPictureFile
-        If a part is asked for, and the original is gone or has changed.
-    PictureError, InvalidRequest, Overloaded, TimeIsUp
-        As `search.query_of_region`.
+        If a region is requested, and the original is missing or has changed.
+    PictureError, InvalidRequest, Overloaded
+        As `service.search.query_of_region`.
     """
-    if part is None:
-        return search.query_of_id(live, image_id)
+    if region is None:
+        return PreparedQuery(query_of_id(live.snapshot, image_id))
     record = live.snapshot.catalogue.by_id(image_id)
     decoding = context().decoding
     data = originals.read(record, context().image_root(live), decoding.limits.max_bytes)
-    return search.query_of_region(live, data, part, decoding, own=record.row)
+    return query_of_region(live, data, region, decoding, own_row=record.row)

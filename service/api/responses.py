@@ -7,15 +7,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from flask import url_for
+from flask import request, url_for
 from numpy.typing import NDArray
 
 from index.artefacts.clusters import Clusters, UnknownCluster
 from index.catalogue import ImageRecord
 from index.layout import ENCODER_INFO_FILE, QUALITY_FILE
 from index.search.duplicates import DuplicateGroup, describe
+from index.search.ranking import SCORE_DECIMALS
+from index.search.response import SearchResponse, cluster_of
+from index.search.response import thumbnail_url as thumbnail_path
 from index.snapshot import Snapshot
-from service import search
+from service.api import schemas
 from service.api.schemas import (
     ClusterInfo,
     ClusteringInfo,
@@ -25,13 +28,10 @@ from service.api.schemas import (
     ImageInfo,
     MapPoint,
     MemberInfo,
-    SearchResponse,
-    SearchResult,
 )
 from service.errors import NoGroups, NoMap
 from service.images.reconstructions import can_paint
 from service.process.request_log import note_mode
-from service.ranking import SCORE_DECIMALS
 
 MOST_MEMBERS = 100  # pictures that are told of each group of duplicates
 N_CLOSEST = 4  # members that are shown of each group in a list of groups, beside its medoid
@@ -72,7 +72,7 @@ def image_info(snapshot: Snapshot, record: ImageRecord) -> ImageInfo:
     return ImageInfo(
         id=record.id,
         path=record.path,
-        cluster=search.cluster_of(snapshot, record.row),
+        cluster=cluster_of(snapshot, record.row),
         width=record.width,
         height=record.height,
         format=record.format,
@@ -85,10 +85,10 @@ def image_info(snapshot: Snapshot, record: ImageRecord) -> ImageInfo:
 
 
 def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
-    """Return where a thumbnail is, or None if the snapshot has no thumbnails."""
+    """Return the address of a thumbnail, or None if the snapshot has no thumbnails."""
     if snapshot.thumbnails is None:
         return None
-    return url_for("api.get_thumbnail", image_id=image_id)
+    return thumbnail_path(image_id, request.script_root)
 
 
 def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
@@ -98,32 +98,10 @@ def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
     return url_for("api.get_reconstruction", image_id=image_id)
 
 
-def search_response(snapshot: Snapshot, answer: search.Answer) -> SearchResponse:
-    """Write down the answer to a search."""
-    note_mode(answer.query.mode)
-    return SearchResponse(
-        snapshot=answer.snapshot,
-        mode=answer.query.mode,
-        total=answer.total,
-        time_ms=answer.time_ms,
-        results=[_search_result(snapshot, hit) for hit in answer.hits],
-    )
-
-
-def _search_result(snapshot: Snapshot, hit: search.Hit) -> SearchResult:
-    image = hit.image
-    vector = {} if hit.vector is None else {"vector": hit.vector.tolist()}
-    return SearchResult(
-        id=image.id,
-        score=hit.score,
-        path=image.path,
-        cluster=hit.cluster,
-        width=image.width,
-        height=image.height,
-        thumbnail_url=thumbnail_url(snapshot, image.id),
-        metadata=image.metadata,
-        **vector,
-    )
+def search_response(response: SearchResponse) -> schemas.SearchResponse:
+    """Return the body of a search's response, and note its mode for the log."""
+    note_mode(response.mode)
+    return schemas.SearchResponse(**response.as_dict(request.script_root))
 
 
 def cluster_infos(
@@ -168,7 +146,7 @@ def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPo
             path=record.path,
             x=x,
             y=y,
-            cluster=search.cluster_of(snapshot, record.row),
+            cluster=cluster_of(snapshot, record.row),
             thumbnail_url=thumbnail_url(snapshot, record.id),
         )
         for record, (x, y) in zip(records, places.tolist(), strict=True)

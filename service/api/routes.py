@@ -9,6 +9,8 @@ from typing import Any, Literal
 from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
 
+from index.search.queries import Query, query_of_examples, query_of_id, query_of_vector
+from index.search.response import THUMBNAIL_ROUTE
 from service import search
 from service.api.queries import query_of_file, query_of_indexed
 from service.api.responses import (
@@ -69,8 +71,8 @@ def post_search() -> Response:
         data = uploaded_file(request, "image")
         options = from_fields(OptionsOfPicture, request.form.to_dict(flat=False), context().bounds)
         with context().holder.use() as live:
-            query = query_of_file(live, data, options.region_box)
-            return _json(search_response(live.snapshot, search.search(live, query, options)))
+            query = query_of_file(live, data, options.region_box).query
+            return _json(search_response(search.search(live, query, options.to_search())))
     body = _json_body(SearchBody, or_form=True)
     with context().holder.use() as live:
         return _json(_respond(live, body))
@@ -96,7 +98,7 @@ def post_encode() -> Response:
     else:
         data = decode_base64(_json_body(EncodeBody, or_form=True).image)
     with context().holder.use() as live:
-        query = search.query_of_bytes(live, data, context().decoding)
+        query = search.query_of_bytes(live, data, context().decoding).query
         mode: Literal["cached", "encoded"] = "encoded" if query.row is None else "cached"
         note_mode(mode)
         return _json(
@@ -114,7 +116,7 @@ def get_images() -> Response:
     """List the pictures in catalogue order."""
     page = _arguments(FilteredPage)
     with context().holder.use() as live:
-        total, records = search.pictures(live, page)
+        total, records = search.pictures(live, page.wanted, page.offset, page.limit)
         images = [image_info(live.snapshot, record) for record in records]
         return _json(ImagesResponse(snapshot=live.id, total=total, images=images))
 
@@ -131,8 +133,8 @@ def get_similar(image_id: str) -> Response:
     """Search with a picture in the collection."""
     options = _arguments(Options)
     with context().holder.use() as live:
-        query = search.query_of_id(live, image_id)
-        return _json(search_response(live.snapshot, search.search(live, query, options)))
+        query = query_of_id(live.snapshot, image_id)
+        return _json(search_response(search.search(live, query, options.to_search())))
 
 
 @bp.get("/images/<image_id>/file")
@@ -151,7 +153,7 @@ def get_file(image_id: str) -> Response:
     return response
 
 
-@bp.get("/images/<image_id>/thumbnail")
+@bp.get(THUMBNAIL_ROUTE.format(image_id="<image_id>"))
 def get_thumbnail(image_id: str) -> Response:
     """Return a small JPEG of a picture."""
     with context().holder.use() as live:
@@ -235,7 +237,7 @@ def get_map() -> Response:
     """List the positions of the pictures on the map, in catalogue order."""
     page = _arguments(FilteredPage)
     with context().holder.use() as live:
-        total, records = search.pictures(live, page)
+        total, records = search.pictures(live, page.wanted, page.offset, page.limit)
         points = map_points(live.snapshot, records)
         return _json(MapResponse(snapshot=live.id, total=total, points=points))
 
@@ -258,7 +260,7 @@ def _json_body(model: type[AnyRequest], or_form: bool = False) -> AnyRequest:
 
 def _respond(live: Live, body: SearchBody) -> SearchResponse:
     query = _query_of(live, body)
-    return search_response(live.snapshot, search.search(live, query, body.options))
+    return search_response(search.search(live, query, body.to_search()))
 
 
 def _batch_entry(live: Live, one: Any) -> BatchEntry:
@@ -271,15 +273,15 @@ def _batch_entry(live: Live, one: Any) -> BatchEntry:
         return BatchEntry(status=failure.status, error=ErrorInfo(**failure.error))
 
 
-def _query_of(live: Live, body: SearchBody) -> search.Query:
+def _query_of(live: Live, body: SearchBody) -> Query:
     if body.id is not None:
-        return query_of_indexed(live, body.id, body.region_box)
+        return query_of_indexed(live, body.id, body.region_box).query
     if body.positive is not None:
-        return search.query_of_examples(live, body.positive, body.negative)
+        return query_of_examples(live.snapshot, body.positive, body.negative)
     if body.vector is not None:
-        return search.query_of_vector(live, body.vector)
+        return query_of_vector(live.snapshot, body.vector)
     assert body.image is not None  # a valid body has exactly one of the four
-    return query_of_file(live, decode_base64(body.image), body.region_box)
+    return query_of_file(live, decode_base64(body.image), body.region_box).query
 
 
 def _arguments(model: type[AnyRequest]) -> AnyRequest:

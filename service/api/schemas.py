@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import (
@@ -30,6 +30,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
+from index.search import filters, ranking
 from index.search.duplicates import DEFAULT_THRESHOLD
 from service.errors import InvalidRequest, MalformedBody
 from service.images.regions import Region
@@ -149,6 +150,13 @@ class Condition(Request):
             raise ValueError("give exactly one of match and range")
         return self
 
+    def to_search(self) -> filters.Condition:
+        """Return the condition as a plain value."""
+        if self.match is not None:
+            return filters.Condition(self.key, filters.Match(self.match.value))
+        assert self.range is not None  # exactly one of the two
+        return filters.Condition(self.key, filters.Range(self.range.gte, self.range.lte))
+
 
 Conditions = Annotated[list[Condition], Field(max_length=MAX_CONDITIONS)]
 
@@ -161,6 +169,11 @@ class Filter(Request):
         default=[], description="At least one of these must hold, if the list is not empty."
     )
     must_not: Conditions = Field(default=[], description="None of these may hold.")
+
+    def to_search(self) -> filters.Filter:
+        """Return the filter as a plain value."""
+        lists = (self.must, self.should, self.must_not)
+        return filters.Filter(*(tuple(one.to_search() for one in some) for some in lists))
 
 
 class Page(Request):
@@ -188,6 +201,11 @@ class FilteredPage(Page):
         "In forms and query strings, send it as JSON.",
     )
 
+    @property
+    def wanted(self) -> filters.Filter | None:
+        """The filter as a plain value."""
+        return None if self.filter is None else self.filter.to_search()
+
 
 class Options(FilteredPage):
     """Options of a search."""
@@ -199,6 +217,17 @@ class Options(FilteredPage):
         default=True, description="Whether a picture in the collection is among its own results."
     )
     with_vector: bool = Field(default=False, description="Whether each result includes its vector.")
+
+    def to_search(self) -> ranking.Options:
+        """Return the options as a plain value."""
+        return ranking.Options(
+            self.limit,
+            self.offset,
+            self.score_threshold,
+            self.include_self,
+            self.with_vector,
+            self.wanted,
+        )
 
 
 class OptionsOfPicture(Options):
@@ -280,12 +309,12 @@ class SearchBody(OptionsOfPicture):
             raise ValueError("region requires id or image")
         return self
 
-    @property
-    def options(self) -> Options:
-        """The options. With `positive`, `include_self` is false by default."""
+    def to_search(self) -> ranking.Options:
+        """Return the options as a plain value. Examples are left out by default."""
+        options = super().to_search()
         if self.positive is None or "include_self" in self.model_fields_set:
-            return self
-        return self.model_copy(update={"include_self": False})
+            return options
+        return replace(options, include_self=False)
 
 
 class BatchBody(Request):

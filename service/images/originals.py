@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path, PurePosixPath
 
 from index.catalogue import ImageRecord
 from models.errors import ImageTooLarge
+from models.preprocess import file_digest
 from service.errors import NoPictureFile
 from service.images.formats import MEDIA_TYPES
 
@@ -59,7 +59,7 @@ def read(record: ImageRecord, root: Path, most_bytes: int) -> bytes:
     if path.stat().st_size > most_bytes:
         raise ImageTooLarge(f"{record.path} has more than {most_bytes:,} bytes: use a smaller copy")
     data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != record.sha256:
+    if file_digest(data) != record.sha256:
         raise NoPictureFile(f"{record.path} has changed since it was indexed: run `reindex`")
     return data
 

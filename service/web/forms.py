@@ -10,13 +10,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from index.search.duplicates import DEFAULT_THRESHOLD
+from index.search.filters import Condition, Filter, Match
 from service.api.schemas import (
     MAX_EXAMPLES,
-    Condition,
-    Filter,
     ImageId,
     Label,
-    Match,
     Offset,
     Request,
     Score,
@@ -61,7 +59,7 @@ class GroupForm(ListForm):
         """The filter that lets only the group pass; None for all groups."""
         if self.cluster is None:
             return None
-        return Filter(must=[Condition(key="cluster", match=Match(value=self.cluster))])
+        return Filter(must=(Condition("cluster", Match(self.cluster)),))
 
 
 class SearchForm(GroupForm):

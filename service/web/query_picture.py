@@ -10,7 +10,7 @@ from PIL import Image
 
 from index.catalogue import ImageRecord
 from models.preprocess import SIDE_PX, thumbnail
-from service.search import Query
+from service.search import PreparedQuery
 from service.snapshots import Live
 from service.web.forms import UploadForm
 from service.web.rendering import picture_url
@@ -48,21 +48,22 @@ class QueryPicture:
     is_region: bool = False
 
 
-def of_indexed(live: Live, query: Query, image_id: str) -> QueryPicture:
+def of_indexed(live: Live, prepared: PreparedQuery, image_id: str) -> QueryPicture:
     """Return a picture in the collection, or the region of it that was searched with."""
     record = live.snapshot.catalogue.by_id(image_id)
-    if query.picture is None:
+    if prepared.picture is None:
         source = picture_url(live.snapshot, record.id)
         return QueryPicture(source, record.path, record.width, record.height, record)
-    source, size = _data_url(query.picture.small), query.picture.size
+    source, size = _data_url(prepared.picture.small), prepared.picture.size
     return QueryPicture(source, record.path, *size, record, is_region=True)
 
 
-def of_upload(live: Live, query: Query, form: UploadForm) -> QueryPicture:
+def of_upload(live: Live, prepared: PreparedQuery, form: UploadForm) -> QueryPicture:
     """Return an uploaded picture, or the picture in the collection that it is equal to."""
-    if query.row is not None:
-        return of_indexed(live, query, live.snapshot.catalogue.image(query.row).id)
-    picture = query.picture
+    row = prepared.query.row
+    if row is not None:
+        return of_indexed(live, prepared, live.snapshot.catalogue.image(row).id)
+    picture = prepared.picture
     assert picture is not None  # a picture that is not in the collection was decoded
     small, size = picture.small, picture.size
     if form.picture:

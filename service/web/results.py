@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from index.search.ranking import Options
 from service import search
 from service.api import responses
-from service.api.schemas import Options
 from service.process.request_log import note_mode
+from service.search import PreparedQuery
 from service.snapshots import Live
 from service.web.forms import SearchForm
 from service.web.pager import Pager
@@ -15,30 +16,32 @@ from service.web.rendering import render
 N_RESULTS = 24  # on a page
 
 
-def render_results(live: Live, query: search.Query, picture: QueryPicture, form: SearchForm) -> str:
+def render_results(
+    live: Live, prepared: PreparedQuery, picture: QueryPicture, form: SearchForm
+) -> str:
     """Run a search and return the page of its results.
 
     Parameters
     ----------
     live : Live
-    query : Query
+    prepared : PreparedQuery
     picture : QueryPicture
         What the query was made from.
     form : SearchForm
         Page and group of the results.
     """
     options = Options(limit=N_RESULTS, offset=form.offset, filter=form.filter)
-    answer = search.search(live, query, options)
-    note_mode(query.mode)
+    response = search.search(live, prepared.query, options)
+    note_mode(response.mode)
     return render(
         live,
         "results.html",
-        answer=answer,
+        response=response,
         asked=picture,
         cluster=form.cluster,
         edges=form.edges,
         reconstruction=_reconstruction_url(live, picture),
-        pager=Pager(form.offset, N_RESULTS, answer.total),
+        pager=Pager(form.offset, N_RESULTS, response.total),
     )
 
 

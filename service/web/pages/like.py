@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from flask import request
 
+from index.search.queries import query_of_examples
+from index.search.ranking import Options
 from service import search
-from service.api.schemas import Options, from_fields
+from service.api.schemas import from_fields
 from service.context import context
 from service.errors import InvalidRequest
 from service.process.request_log import note_mode
@@ -23,15 +25,15 @@ def like() -> str:
     options = Options(limit=N_RESULTS, offset=form.offset, include_self=False)
     with context().holder.use() as live:
         by_id = live.snapshot.catalogue.by_id
-        query = search.query_of_examples(live, form.positive, form.negative)
-        answer = search.search(live, query, options)
-        note_mode(query.mode)
+        query = query_of_examples(live.snapshot, form.positive, form.negative)
+        response = search.search(live, query, options)
+        note_mode(response.mode)
         examples = {"positive": form.positive, "negative": form.negative}
         return render(
             live,
             "like.html",
-            answer=answer,
+            response=response,
             form=form,
             examples={kind: [by_id(one) for one in ids] for kind, ids in examples.items()},
-            pager=Pager(form.offset, N_RESULTS, answer.total),
+            pager=Pager(form.offset, N_RESULTS, response.total),
         )

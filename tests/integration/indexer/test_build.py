@@ -121,6 +121,7 @@ def test_search_knows_its_pictures_and_encodes_others(built, tmp_path, capsys):
     for path in (original, tmp_path / "same.bmp", tmp_path / "small.jpg"):
         assert run("search", path, "--data", built[1], "--json", "--limit", 5) == 0
         answers.append(json.loads(capsys.readouterr().out))
+        assert answers[-1].pop("time_ms") > 0
 
     assert [answer["mode"] for answer in answers] == ["cached", "cached", "encoded"]
     assert answers[0] == answers[1]

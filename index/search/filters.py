@@ -1,0 +1,175 @@
+"""Filters: conditions on cluster, path, size and metadata, and the pictures that pass them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.artefacts.clusters import Clusters
+from index.catalogue import Catalogue
+from index.errors import InvalidQuery
+from index.search.metadata_index import MetadataIndex
+from index.search.searchable import Searchable
+from index.search.store import Rows
+
+METADATA = "metadata."  # precedes the user's keys, so that none of them hides one of ours
+_OWN_KEYS = ("cluster", "path", "width", "height")
+_MOST_NAMED = 20  # keys in the message about an unknown key
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Match:
+    """The value that a key must have. For a path: the prefix that it must have."""
+
+    value: bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range of numbers, both ends included; None means no limit."""
+
+    gte: float | None = None
+    lte: float | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest number in the range."""
+        least = -np.inf if self.gte is None else self.gte
+        return least, np.inf if self.lte is None else self.lte
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the value of a key must be.
+
+    Attributes
+    ----------
+    key : str
+        "cluster", "path", "width", "height", or "metadata." and a metadata key.
+    test : Match or Range
+    """
+
+    key: str
+    test: Match | Range
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Conditions on the pictures to return.
+
+    Attributes
+    ----------
+    must, should, must_not : tuples of Condition
+        All of `must` hold, at least one of `should` (if there are any), none of `must_not`.
+    """
+
+    must: tuple[Condition, ...] = ()
+    should: tuple[Condition, ...] = ()
+    must_not: tuple[Condition, ...] = ()
+
+
+def passing_rows(searchable: Searchable, wanted: Filter) -> Rows:
+    """Return the rows of the pictures that pass a filter.
+
+    Parameters
+    ----------
+    searchable : Searchable
+    wanted : Filter
+
+    Returns
+    -------
+    rows : ndarray of shape (m,), int64
+        Rising.
+
+    Raises
+    ------
+    InvalidQuery
+        If a condition names an unknown key, or its test does not suit the key.
+    """
+
+    def masks(conditions: Iterable[Condition]) -> list[Mask]:
+        return [_mask(searchable, condition) for condition in conditions]
+
+    passes = np.ones(len(searchable), bool)
+    for mask in masks(wanted.must):
+        passes &= mask
+    for mask in masks(wanted.must_not):
+        passes &= ~mask
+    if wanted.should:
+        passes &= np.logical_or.reduce(masks(wanted.should))
+    return np.flatnonzero(passes)
+
+
+def _mask(searchable: Searchable, condition: Condition) -> Mask:
+    mask = np.zeros(len(searchable), bool)
+    mask[_rows(searchable, condition)] = True
+    return mask
+
+
+def _rows(searchable: Searchable, condition: Condition) -> Rows | list[int]:
+    key = condition.key
+    if key == "path":
+        return _rows_of_path(searchable.catalogue, condition)
+    if key == "cluster":
+        return _rows_of_clusters(searchable.clusters, condition)
+    if key == "width":
+        return searchable.catalogue.rows_between("width", *_ends(condition))
+    if key == "height":
+        return searchable.catalogue.rows_between("height", *_ends(condition))
+    name = key.removeprefix(METADATA)
+    if name == key or name not in searchable.metadata.keys:
+        raise _unknown_key(key, searchable.metadata)
+    return searchable.metadata.rows_where(name, _predicate(condition.test))
+
+
+def _rows_of_path(catalogue: Catalogue, condition: Condition) -> list[int]:
+    if not isinstance(condition.test, Match) or not isinstance(condition.test.value, str):
+        raise _invalid("path can only be matched, with the text that it begins with")
+    return catalogue.rows_under(condition.test.value)
+
+
+def _rows_of_clusters(clusters: Clusters | None, condition: Condition) -> Rows:
+    if clusters is None:
+        raise _invalid("there is no cluster to ask for: no groups have been made yet")
+    least, most = _ends(condition)
+    return np.flatnonzero((clusters.labels >= least) & (clusters.labels <= most))
+
+
+def _ends(condition: Condition) -> tuple[float, float]:
+    """Return the lowest and the highest number that pass a condition."""
+    if isinstance(condition.test, Range):
+        least, most = condition.test.ends
+        return float(least), float(most)  # SQLite cannot store an int of more than 64 bits
+    value = condition.test.value
+    if _is_number(value):
+        return float(value), float(value)
+    raise _invalid(f"{condition.key} is a number, not {value!r}")
+
+
+def _predicate(test: Match | Range) -> Callable[[Any], bool]:
+    """Return the function that says whether a metadata value passes."""
+    if isinstance(test, Match):
+        value = test.value
+        return lambda one: _is_number(one) == _is_number(value) and one == value
+    least, most = test.ends
+    return lambda one: _is_number(one) and least <= one <= most
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _unknown_key(key: str, metadata: MetadataIndex) -> InvalidQuery:
+    keys = [*_OWN_KEYS, *(METADATA + name for name in metadata.keys)]
+    more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
+    return _invalid(f"there is no key {key!r}; there are {', '.join(keys[:_MOST_NAMED])}{more}")
+
+
+def _invalid(message: str) -> InvalidQuery:
+    return InvalidQuery("filter", message)
