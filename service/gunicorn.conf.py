@@ -41,9 +41,7 @@ timeout = max(60, int(2 * _settings.request_s))
 graceful_timeout = 20  # seconds for requests in flight when the service is stopped
 keepalive = 5
 max_requests = _settings.max_requests
-max_requests_jitter = (
-    _settings.max_requests // 10
-)  # otherwise all workers would be replaced at once
+max_requests_jitter = max_requests // 10  # otherwise all workers would be replaced at once
 
 forwarded_allow_ips = ""  # only ProxyFix trusts proxies, and only if the settings say so
 control_socket_disable = True  # it would be a file in the home folder

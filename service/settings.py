@@ -1,6 +1,6 @@
-"""Settings of the service: one table, read once from the environment.
+"""Settings of the service: one list, read once from the environment.
 
-Nothing below `create_app` and gunicorn.conf.py reads the environment.
+Only `create_app` and gunicorn.conf.py read the environment.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]
 
 
 def _path(text: str) -> Path:
-    """A folder."""  # noqa: D401 - said to a user: "... must be a folder"
+    """A folder."""  # noqa: D401 - part of a message: "... must be a folder"
     if not text:
         raise ValueError("empty")
     return Path(text)
@@ -48,7 +49,7 @@ def _port(text: str) -> int:
 
 
 def _keys(text: str) -> tuple[str, ...]:
-    """One or more texts, with commas between."""  # noqa: D401 - as above
+    """One or more texts, separated by commas."""  # noqa: D401 - as above
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
     if not keys:
         raise ValueError("no key")
@@ -56,15 +57,15 @@ def _keys(text: str) -> tuple[str, ...]:
 
 
 def _rate(text: str) -> str:
-    """A rate such as 60/minute, or several with semicolons between."""  # noqa: D401 - as above
-    from limits import parse_many  # slow to import, and seldom wanted
+    """A rate such as 60/minute, or several, separated by semicolons."""  # noqa: D401 - as above
+    from limits import parse_many  # slow to import, and rarely needed
 
-    parse_many(text)  # ValueError if it is none
+    parse_many(text)  # raises ValueError
     return text
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    """Origins such as https://example.org with commas between, or *."""  # noqa: D401 - as above
+    """Origins such as https://example.org, separated by commas, or *."""  # noqa: D401 - as above
     origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
     for origin in origins:
         parts = urlsplit(origin)
@@ -81,7 +82,7 @@ def _switch(text: str) -> bool:
 
 
 def _workers() -> int:
-    """Return how many processes suit this machine."""
+    """Return the default number of worker processes for this machine."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(n_cores, _MOST_WORKERS)
@@ -95,7 +96,7 @@ def _setting(
     default_text: str | None = None,
     secret: bool = False,
 ) -> Any:
-    """Describe one line of the table."""
+    """Return the dataclass field for one setting."""
     metadata = {"read": read, "unit": unit, "help": help_, "default_text": default_text}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
@@ -104,141 +105,155 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """What the service is asked for; `markdown_table` describes each field.
+    """The settings; `markdown_list` describes each field.
 
-    Every field is set by LOOKALIKE_ and its name in capitals, but `port`, which is set by PORT.
+    A field is set by LOOKALIKE_ and its name in capitals. Only `port` is set by PORT.
     """
 
-    data: Path = _setting(Path("data"), _path, "folder", "What the indexer has made.")
+    data: Path = _setting(
+        Path("data"), _path, "folder", "Read the indexer's snapshots from this folder."
+    )
     images: Path | None = _setting(
         None,
         _path,
         "folder",
-        "Where the original pictures lie now, if they have been moved since they were indexed.",
+        "Look for the original pictures here. Needed only if they have moved since indexing.",
         "as indexed",
     )
     api_key: tuple[str, ...] = _setting(
         (),
         _keys,
-        "texts",
-        "Keys, with commas between; every route but `/livez` and `/readyz` then asks for one.",
-        "none: open to all",
+        "keys",
+        "Require one of these keys, separated by commas. `/livez` and `/readyz` stay open.",
+        "none, open to all",
         secret=True,
     )
     rate_limit: str | None = _setting(
         None,
         _rate,
         "rate",
-        "How much one client may ask, by its key or else its address: `60/minute`, "
-        "`5/second;1000/day`. All workers count together.",
+        "Limit the requests of each client, such as `60/minute` or `5/second;1000/day`. A client "
+        "is known by its key, or else by its address. All workers count together.",
         "none",
     )
     proxies: int = _setting(
         0,
         _number(int, 0),
         "proxies",
-        "Proxies before the service whose `X-Forwarded-For` and `-Proto` are believed.",
+        "Trust `X-Forwarded-For` and `X-Forwarded-Proto` from this many proxies in front of the "
+        "service.",
     )
     cors_origins: tuple[str, ...] = _setting(
         (),
         _origins,
         "origins",
-        "Sites whose scripts may ask the API from a browser, with commas between; `*` for all.",
+        "Let scripts of these sites use the API in a browser, separated by commas; `*` for all.",
         "none",
     )
     max_body_bytes: int = _setting(
-        20 * 2**20, _number(int, 1024), "bytes", "Largest request body, and largest picture file."
+        20 * 2**20,
+        _number(int, 1024),
+        "bytes",
+        "Refuse request bodies and picture files larger than this.",
     )
     max_pixels: int = _setting(
-        50_000_000, _number(int, 1), "pixels", "Largest picture, width times height."
+        50_000_000, _number(int, 1), "pixels", "Refuse pictures with more pixels than this."
     )
     max_limit: int = _setting(
-        1000, _number(int, 10), "answers", "Largest `limit` of a request: answers on one page."
+        1000, _number(int, 10), "results", "Refuse requests whose `limit` is larger than this."
     )
     max_batch: int = _setting(
-        64, _number(int, 1), "searches", "Searches in one batch, at the most."
+        64, _number(int, 1), "searches", "Refuse batches with more searches than this."
     )
     crop_search: bool = _setting(
         True,
         _switch,
         "on or off",
-        "Search with an upload as a piece of a larger picture too; off saves two fifths of an "
-        "upload's time, and fewer pieces find their picture.",
+        "Also search for the larger picture that an upload was cropped from. `off` saves two "
+        "fifths of the time of an upload, but fewer crops find their picture.",
         "on",
     )
     workers: int = _setting(
-        _workers, _number(int, 1), "processes", "Worker processes.", "one a core, at most 4"
+        _workers,
+        _number(int, 1),
+        "processes",
+        "Run this many worker processes.",
+        "one per core, at most 4",
     )
     threads: int = _setting(
-        4, _number(int, 1), "threads", "Requests that are worked on at a time in each worker."
+        4, _number(int, 1), "threads", "Process this many requests at a time in each worker."
     )
     queue: int = _setting(
         8,
         _number(int, 0),
         "requests",
-        "Requests that may wait for their turn in each worker; more are answered 503 at once.",
+        "Let this many requests wait for a slot in each worker. Further ones get 503 at once.",
     )
     wait_s: float = _setting(
         2.0,
         _number(float, 0),
         "seconds",
-        "Longest wait for a turn, and for room to decode a picture; after it 503.",
+        "Wait at most this long for a request slot, and for a decode slot; then answer 503.",
     )
     request_s: float = _setting(
         30.0,
         _number(float, 0.1),
         "seconds",
-        "Time that a request may take once it has arrived; the next step after it is a 503.",
+        "Limit the time of a request after its arrival. The next step after that answers 503.",
     )
     client_s: float = _setting(
         60.0,
         _number(float, 1),
         "seconds",
-        "Time that a client may keep a thread waiting with its body, or by not taking the answer.",
+        "Cut off clients that keep a thread waiting longer, for body and response together.",
     )
     decodes: int = _setting(
-        2, _number(int, 1), "pictures", "Uploads that are decoded at a time in each worker."
+        2, _number(int, 1), "pictures", "Decode this many uploads at a time in each worker."
     )
     decode_pixels: int = _setting(
         50_000_000,
         _number(int, 1),
         "pixels",
-        "Pixels of all uploads that are decoded at a time in each worker; a larger one goes alone.",
+        "Decode uploads with at most this many pixels in total at a time in each worker. A larger "
+        "upload is decoded alone.",
     )
     encoder_threads: int = _setting(
-        1, _number(int, 1), "threads", "Threads that encode one picture."
+        1, _number(int, 1), "threads", "Encode each picture with this many threads."
     )
     search_threads: int = _setting(
-        1, _number(int, 1), "threads", "Threads of FAISS in each worker."
+        1, _number(int, 1), "threads", "Search with this many FAISS threads in each worker."
     )
     max_requests: int = _setting(
         0,
         _number(int, 0),
         "requests",
-        "Requests after which a worker is replaced by a fresh one; 0: never.",
+        "Replace a worker after this many requests; 0 means never.",
     )
     poll_s: float = _setting(
-        1.0, _number(float, 0.01), "seconds", "Time between two looks for a new snapshot."
+        1.0, _number(float, 0.01), "seconds", "Check for a new snapshot at this interval."
     )
     demo_minutes: float = _setting(
-        3.0, _number(float, 0), "minutes", "Training time of `bin/demo`; the service ignores it."
+        3.0,
+        _number(float, 0),
+        "minutes",
+        "Train for this long in `bin/demo`. The service ignores it.",
     )
     port: int | None = _setting(
         None,
         _port,
         "port",
-        "Listen on this port of every address (0.0.0.0), as hosting platforms ask for it.",
+        "Listen on this port of all addresses (0.0.0.0), as hosting platforms require.",
         "127.0.0.1:8000",
     )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the settings from the environment (default: this process's).
+        """Read the settings from the environment (default: the environment of this process).
 
         Raises
         ------
         SettingsError
-            If a LOOKALIKE_ name is unknown or a value cannot be used; one sentence.
+            If a LOOKALIKE_ name is unknown or a value is invalid. The message is one sentence.
         """
         environ = os.environ if environ is None else environ
         lines = {variable(line): line for line in dataclasses.fields(cls)}
@@ -257,14 +272,21 @@ def variable(line: dataclasses.Field[Any]) -> str:
     return "PORT" if line.name == "port" else PREFIX + line.name.upper()
 
 
-def markdown_table() -> str:
-    """Return the settings as a table for docs/http-api.md."""
-    lines = ["| variable | default | unit | meaning |", "| --- | --- | --- | --- |"]
-    for line in dataclasses.fields(Settings):
-        default = line.metadata["default_text"] or line.default
-        unit, help_ = line.metadata["unit"], line.metadata["help"]
-        lines.append(f"| `{variable(line)}` | {default} | {unit} | {help_} |")
-    return "\n".join(lines) + "\n"
+def markdown_list() -> str:
+    """Return the settings as a Markdown list for docs/http-api.md."""
+    return "".join(_item(line) + "\n" for line in dataclasses.fields(Settings))
+
+
+def _item(line: dataclasses.Field[Any]) -> str:
+    default = line.metadata["default_text"] or line.default
+    unit, help_ = line.metadata["unit"], line.metadata["help"]
+    return textwrap.fill(
+        f"- `{variable(line)}` ({unit}; default: {default}): {help_}",
+        width=100,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _read(line: dataclasses.Field[Any], text: str) -> Any:
@@ -280,6 +302,5 @@ def _refuse_unknown(environ: Mapping[str, str], known: list[str]) -> None:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise SettingsError(
-                f"there is no setting {name}: did you mean {near}? "
-                "docs/http-api.md lists all of them"
+                f"unknown setting {name}: did you mean {near}? docs/http-api.md lists all settings"
             )

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from service.errors import SettingsError
-from service.settings import Settings, markdown_table, variable
+from service.settings import Settings, markdown_list, variable
 
 
 def test_empty_environment_gives_the_defaults():
@@ -64,10 +65,10 @@ def test_impossible_value_is_refused_by_name(name, text, words):
         Settings.from_environment({name: text})
 
 
-def test_table_has_a_line_for_every_field():
-    """The generated table leaves nothing out and says every unit."""
-    lines = markdown_table().splitlines()[2:]
-    assert [line.split("`")[1] for line in lines] == [
+def test_list_has_an_item_for_every_field():
+    """The generated list leaves nothing out; each item has a unit, a default and a help text."""
+    items = re.findall(r"^- `(\w+)` \(([^;]+); default: ([^)]+)\):\s(\S)", markdown_list(), re.M)
+    assert [name for name, *_ in items] == [
         variable(field) for field in dataclasses.fields(Settings)
     ]
-    assert all(len(line.split("|")) == 6 and "| |" not in line for line in lines)
+    assert all(len(line) <= 100 for line in markdown_list().splitlines())

@@ -8,15 +8,15 @@ from service.api.schemas import ImageInfo, SearchBody, SearchResponse, SearchRes
 from service.app import make_app
 from service.context import KEY
 from service.errors import CODES
-from service.settings import Settings, markdown_table
+from service.settings import Settings, markdown_list
 from tests.helpers import paths
 
 DOCS = (paths.ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
 
 
-def test_settings_table_is_the_generated_one():
+def test_settings_list_is_the_generated_one():
     """docs/http-api.md lists the settings as the code has them."""
-    assert markdown_table() in DOCS
+    assert markdown_list() in DOCS
 
 
 def test_every_route_is_described(tmp_path):
