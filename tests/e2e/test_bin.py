@@ -11,15 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import paths
+from tests.helpers.commands import plain_environment
+from tests.helpers.paths import ROOT
+from tests.helpers.servers import free_port
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
-REPOSITORY = paths.ROOT
 TOOLS = ["bash", "sh", "env", "dirname", "basename", "cat", "cksum", "df", "awk", "id", "uname"]
 TOOLS += ["sed", "readlink", "mkdir", "sleep"]
 
@@ -59,11 +60,9 @@ def write_script(path: Path, text: str) -> Path:
 def copy(tmp_path):
     """Return a folder with the repository's bin/, Procfile and requirements, and nothing else."""
     folder = tmp_path / "a copy"
-    shutil.copytree(
-        REPOSITORY / "bin", folder / "bin", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "bin", folder / "bin", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ["Procfile", "requirements.txt", "requirements-service.txt"]:
-        shutil.copy(REPOSITORY / name, folder)
+        shutil.copy(ROOT / name, folder)
     return folder
 
 
@@ -95,17 +94,12 @@ def installed(copy):
     return copy
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """Return this environment without Lookalike's and the port's settings, with changes."""
-    kept = {k: v for k, v in os.environ.items() if k != "PORT" and not k.startswith("LOOKALIKE_")}
-    return {**kept, **changes}
-
-
 def demo(copy: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run bin/demo to its end."""
     return subprocess.run(
         ["/bin/bash", str(copy / "bin" / "demo"), *arguments],
-        env=environment(**changes), capture_output=True, text=True, timeout=60, check=False,
+        env=plain_environment(**changes), capture_output=True, text=True, check=False,
+        timeout=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -209,7 +203,7 @@ class RunningDemo:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 ["/bin/bash", str(copy / "bin" / "demo"), *arguments],
-                env=environment(**changes), stdout=log, stderr=log, start_new_session=True,
+                env=plain_environment(**changes), stdout=log, stderr=log, start_new_session=True,
                 # A shell that runs the tests in the background has SIGINT ignored, for good.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
@@ -219,12 +213,9 @@ class RunningDemo:
         return self.log.read_text()
 
     def wait_for(self, condition) -> None:
-        """Wait until `condition()` holds."""
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < deadline, self.text()
-            time.sleep(0.02)
+        """Wait until `condition()` holds, or the demo has ended."""
+        wait_for(lambda: condition() or self.process.poll() is not None)
+        assert condition(), self.text()
 
     def address(self) -> str:
         """Return the printed address once it is there."""
@@ -234,7 +225,7 @@ class RunningDemo:
     def end(self, signal_number: int) -> int:
         """Send a signal to the script alone; return its status."""
         self.process.send_signal(signal_number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -250,13 +241,6 @@ def start(installed):
     for one in started:
         if one.process.poll() is None:
             one.end(signal.SIGTERM)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def is_alive(pid: int) -> bool:
@@ -333,7 +317,7 @@ def test_demo_says_when_the_server_ends_at_once(installed, start, tmp_path):
 
     one = start(str(tmp_path))
 
-    assert one.process.wait(timeout=30) == 1
+    assert one.process.wait(timeout=PATIENCE_S) == 1
     assert "no model\nbin/demo: the server did not become ready" in one.text()
 
 
@@ -361,7 +345,7 @@ def test_lookalike_without_requirements_says_what_to_run(copy, tools):
 
     done = subprocess.run(
         ["/bin/bash", str(copy / "bin" / "lookalike")],
-        env=environment(PATH=str(tools)), capture_output=True, text=True, check=False,
+        env=plain_environment(PATH=str(tools)), capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert done.returncode == 1
@@ -370,6 +354,6 @@ def test_lookalike_without_requirements_says_what_to_run(copy, tools):
 
 def test_procfile_is_the_promised_command():
     """Hosts that read a Procfile start the service with gunicorn and its configuration file."""
-    assert (REPOSITORY / "Procfile").read_text() == (
+    assert (ROOT / "Procfile").read_text() == (
         "web: gunicorn -c service/gunicorn.conf.py 'service:create_app()'\n"
     )

@@ -14,7 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.helpers.fakes import noise_picture
+from tests.helpers.pictures import noise_picture
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOW = "no Chromium with its driver: apt-get install chromium chromium-driver"

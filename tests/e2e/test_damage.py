@@ -10,20 +10,12 @@ import pytest
 
 from index.snapshot import DataFolder
 from index.verification import verify
-from indexer.cli import main
-from service import create_app
 from service.settings import Settings
 from tests.golden.make import GOLDEN, bmp, write_pictures
-from tests.helpers import paths
-
-GOLDEN_ENCODER = paths.GOLDEN_ENCODER
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+from tests.helpers.apps import running_app
+from tests.helpers.commands import run
+from tests.helpers.files import flip_bit
+from tests.helpers.paths import GOLDEN_ENCODER
 
 
 def cut(path: Path) -> None:
@@ -67,10 +59,10 @@ def no_encoder(folder: Path) -> Path:
 
 
 DAMAGES = {
-    "flipped byte": (lambda f: flip(f / "vectors.faiss"), "vectors.faiss"),
-    "flipped byte of groups": (lambda f: flip(f / "clusters.json"), "clusters.json"),
-    "flipped byte of the encoder": (lambda f: flip(f / "encoder.tflite"), "encoder.tflite"),
-    "flipped byte of a large file": (lambda f: flip(f / "large.bin"), "large.bin"),
+    "flipped byte": (lambda f: flip_bit(f / "vectors.faiss"), "vectors.faiss"),
+    "flipped byte of groups": (lambda f: flip_bit(f / "clusters.json"), "clusters.json"),
+    "flipped byte of the encoder": (lambda f: flip_bit(f / "encoder.tflite"), "encoder.tflite"),
+    "flipped byte of a large file": (lambda f: flip_bit(f / "large.bin"), "large.bin"),
     "truncated": (lambda f: cut(f / "topk_scores.npy"), "topk_scores.npy"),
     "truncated large file": (lambda f: cut(f / "large.bin"), "large.bin"),
     "missing": (lambda f: (f / "catalogue.sqlite").unlink(), "catalogue.sqlite"),
@@ -116,28 +108,23 @@ def damaged(request, data):
 
 def test_the_new_one_is_sound_before(data, capsys):
     """Else the following tests would find any fault."""
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", "--all", "--data", str(data.root)])
-    assert ended.value.code == 0
+    assert run("verify", "--all", "--data", data.root) == 0
     assert f"snapshot {data.current_id()} is sound" in capsys.readouterr().out
 
 
 def test_verify_names_it(damaged, capsys):
     """Exit code 1, and what is wrong by its name."""
     data, named = damaged
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", "--data", str(data.root)])
+    assert run("verify", "--data", data.root) == 1
     said = capsys.readouterr()
-    assert ended.value.code == 1
     assert named in said.out + said.err
 
 
 @pytest.fixture
 def client(damaged):
     """Give a client of the service, which has the real encoder."""
-    app = create_app(Settings(data=damaged[0].root, poll_s=0.02))
-    yield app.test_client()
-    app.extensions["lookalike"].holder.stop()
+    with running_app(Settings(data=damaged[0].root, poll_s=0.02), open_encoder=None) as app:
+        yield app.test_client()
 
 
 def test_the_service_goes_on_without_it(damaged, client):
@@ -164,10 +151,8 @@ def test_nothing_of_it_is_published_again(damaged, tmp_path, capsys):
     (images / "new.bmp").write_bytes(bmp((1, 2, 3)))
     new = data.ids()[1]
     for command in (["reindex", images], ["cluster"], ["snapshots", "rollback", new]):
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, command), "--data", str(data.root)])
+        assert run(*command, "--data", data.root) == 1
         said = capsys.readouterr().err
-        assert ended.value.code == 1
         assert named in said.splitlines()[-1]
         assert said.splitlines()[-1].startswith("Error: ")
     assert len(data.ids()) == 2
@@ -177,13 +162,13 @@ def test_the_way_back_is_open(damaged, capsys):
     """All snapshots are listed, the one that cannot be read with the reason; the old one is had."""
     data, _ = damaged
     old, new = data.ids()
-    run(["snapshots", "list", "--json", "--data", data.root])
+    assert run("snapshots", "list", "--json", "--data", data.root) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(one["id"], one["current"]) for one in listed] == [(old, False), (new, True)]
-    run(["snapshots", "list", "--data", data.root])
+    assert run("snapshots", "list", "--data", data.root) == 0
     assert old in capsys.readouterr().out
-    run(["snapshots", "rollback", old, "--data", data.root])
-    run(["verify", "--all", "--data", data.root])
+    assert run("snapshots", "rollback", old, "--data", data.root) == 0
+    assert run("verify", "--all", "--data", data.root) == 0
     assert f"snapshot {old} is sound" in capsys.readouterr().out
 
 
@@ -191,14 +176,8 @@ def test_a_build_begins_anew_beside_it(damaged, tmp_path):
     """A live snapshot that cannot be read does not keep its own folder from being built."""
     data, _ = damaged
     images = write_pictures(tmp_path / "images")
-    run(["build", images, "--data", data.root, "--encoder", GOLDEN_ENCODER, "--clusters", 2])
+    how = ("--encoder", GOLDEN_ENCODER, "--clusters", 2)
+    assert run("build", images, "--data", data.root, *how) == 0
     with data.open_current() as snapshot:
         assert list(verify(snapshot, all_rows=True)) == []
         assert len(snapshot) == 8
-
-
-def run(command):
-    """Run the command line in this process; it succeeds."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(part) for part in command])
-    assert ended.value.code == 0

@@ -22,11 +22,14 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings, variable
-from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, wait_until_ready
 from tests.e2e.test_service_only import ask
-from tests.helpers.fakes import noise_picture
+from tests.helpers.commands import plain_environment
+from tests.helpers.paths import ROOT
+from tests.helpers.pictures import noise_picture
+from tests.helpers.servers import free_port, wait_until_ready
+from tests.helpers.waiting import PATIENCE_S
 
-DEPLOY = REPOSITORY / "deploy"
+DEPLOY = ROOT / "deploy"
 UNITS = ["lookalike.service", "lookalike-reindex.service", "lookalike-reindex.timer"]
 NOBODY = "65534"
 
@@ -79,7 +82,7 @@ def test_systemd_takes_the_unit(name, tmp_path):
         pytest.skip("there is no systemd-analyze here")
     for unit in UNITS:
         text = (DEPLOY / unit).read_text().replace("/opt/lookalike/.venv", sys.prefix)
-        (tmp_path / unit).write_text(text.replace("/opt/lookalike", str(REPOSITORY)))
+        (tmp_path / unit).write_text(text.replace("/opt/lookalike", str(ROOT)))
     done = subprocess.run(
         ["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True
     )
@@ -91,7 +94,7 @@ def test_units_start_what_there_is():
     """The service is the Procfile's command, re-indexing the command line's; both know the data."""
     service, reindex = Unit("lookalike.service"), Unit("lookalike-reindex.service")
     folder = service["Service"]["WorkingDirectory"]
-    procfile = shlex.split((REPOSITORY / "Procfile").read_text())[1:]
+    procfile = shlex.split((ROOT / "Procfile").read_text())[1:]
     assert shlex.split(service["Service"]["ExecStart"]) == [
         f"{folder}/.venv/bin/{procfile[0]}", *procfile[1:]
     ]  # fmt: skip
@@ -116,12 +119,12 @@ def test_settings_of_the_unit_exist():
 
 def test_container_takes_files_that_exist():
     """Each is sent to the builder, and none of them is the user's data."""
-    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     sources = [source.rstrip("/") for source, _ in copied()]
     assert sorted(sources) == ["index", "models", "requirements-service.txt", "service"]
     for source in sources:
-        assert (REPOSITORY / source).exists()
+        assert (ROOT / source).exists()
         assert f"!{source}" in ignored
 
 
@@ -141,9 +144,9 @@ def image(tmp_path) -> Path:
     folder = tmp_path / "app"
     folder.mkdir()
     for source, target in copied():
-        if (REPOSITORY / source).is_dir():
+        if (ROOT / source).is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(REPOSITORY / source, folder / target, ignore=ignore)
+            shutil.copytree(ROOT / source, folder / target, ignore=ignore)
     protect(folder)
     return folder
 
@@ -173,7 +176,7 @@ def systemd(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(address))
         address.chmod(0o666)
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE_S)
         yield listener
 
 
@@ -193,7 +196,7 @@ def container(image, python, systemd, log, **settings):
         yield url, environment
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_container_serves(small_environment, image, collection, systemd, tmp_path):
@@ -241,7 +244,7 @@ def test_data_of_the_service_is_readable_to_its_group():
 
 def test_settings_and_files_of_the_page_exist():
     """Each setting that docs/deploying.md or a file in deploy/ names is in the table."""
-    page = REPOSITORY / "docs" / "deploying.md"
+    page = ROOT / "docs" / "deploying.md"
     known = {variable(line) for line in dataclasses.fields(Settings)}
     texts = [path.read_text() for path in (page, *DEPLOY.iterdir())]
     named = {name for text in texts for name in re.findall(r"\bLOOKALIKE_[A-Z_]+\b", text)}

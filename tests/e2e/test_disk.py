@@ -1,6 +1,7 @@
 """A disk that is full or read-only, and files that change under the indexer's hands."""
 
 import ctypes
+import functools
 import json
 import os
 import resource
@@ -13,22 +14,21 @@ import pytest
 from index.snapshot import DataFolder
 from index.verification import verify
 from indexer import options, pipeline
-from indexer.cli import main
 from indexer.groups.clustering import Grouping
 from indexer.stages import Stages
-from tests.e2e.conftest import REPOSITORY, plain_environment
-from tests.golden.make import bmp
-from tests.helpers.fakes import noise_picture, write_pictures
+from tests.golden.make import GOLDEN, bmp
+from tests.helpers.commands import run, run_process
+from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.pictures import noise_picture, write_pictures
 
-ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
-TINY_ENCODER = next((REPOSITORY / "tests" / "golden" / "schema-1" / "snapshots").iterdir())
+TINY_ENCODER = next((GOLDEN / "schema-1" / "snapshots").iterdir())
 
 
 @pytest.fixture
 def case(tmp_path):
     """Give a picture folder, a data folder with a snapshot of it, and the build command."""
     images, data, command = prepared(tmp_path)
-    assert run(command).returncode == 0
+    assert run_process(*command).returncode == 0
     return images, data, command
 
 
@@ -36,22 +36,18 @@ def prepared(folder):
     """Write pictures; return their folder, a data folder, and the command that builds it."""
     images, data = folder / "images", folder / "data"
     write_pictures(images, 30)
-    return images, data, ["build", images, "--encoder", ENCODER, "--clusters", "2", "--data", data]
+    return (
+        images,
+        data,
+        ["build", images, "--encoder", GOLDEN_ENCODER, "--clusters", "2", "--data", data],
+    )
 
 
-def run(command, file_limit_bytes=None, before=lambda: None):
-    """Run the command line, its files limited in size if asked for, something called before."""
-
-    def limit():
-        before()
-        if file_limit_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
-
-    return subprocess.run(
-        [sys.executable, "-m", "indexer", *map(str, command)],
-        cwd=REPOSITORY, env=plain_environment(), capture_output=True, text=True, check=False,
-        preexec_fn=limit,
-    )  # fmt: skip
+def run_limited(command, file_limit_bytes):
+    """Run the command line where no file may grow beyond a size."""
+    limits = (file_limit_bytes, file_limit_bytes)
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    return run_process(*command, preexec_fn=limit)
 
 
 def assert_old_one_serves(data, before):
@@ -70,13 +66,13 @@ def test_a_file_that_cannot_grow_leaves_the_old_snapshot_serving(case, kib):
     before = DataFolder(data).current_id()
     noise_picture(99).save(images / "new.png")
 
-    ended = run(command, file_limit_bytes=kib * 1024)
+    ended = run_limited(command, kib * 1024)
 
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert ended.stderr.strip().splitlines()[-1].startswith("Error: ")
     assert_old_one_serves(data, before)
-    assert run(command).returncode == 0
+    assert run_process(*command).returncode == 0
 
 
 def test_too_little_room_is_said_before_work_starts(case, monkeypatch, capsys):
@@ -85,10 +81,8 @@ def test_too_little_room_is_said_before_work_starts(case, monkeypatch, capsys):
     usage = shutil.disk_usage(data)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000_000))
 
-    with pytest.raises(SystemExit) as ended:
-        main([str(part) for part in command])
+    assert run(*command) == 1
 
-    assert ended.value.code == 1
     assert "0.0 GB are free: make room" in capsys.readouterr().err
 
 
@@ -110,27 +104,20 @@ def test_a_full_disk_leaves_the_old_snapshot_serving(tmpfs, monkeypatch, capsys,
     images, data, command = prepared(tmpfs)
     # The estimate would refuse to start here at all, and is tested for itself.
     monkeypatch.setattr("indexer.pipeline.check_disk", lambda *_: None)
-    assert run_here(command) == 0
+    assert run(*command) == 0
     before = DataFolder(data).current_id()
     noise_picture(99).save(images / "new.png")
     fill_but(tmpfs, kib)
     capsys.readouterr()
 
-    assert run_here(command) == 1
+    assert run(*command) == 1
 
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("Error: ")
     assert "No space left" in said or "is the disk full?" in said
     assert_old_one_serves(data, before)
     (tmpfs / "ballast").unlink()
-    assert run_here(command) == 0
-
-
-def run_here(command):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(part) for part in command])
-    return ended.value.code
+    assert run(*command) == 0
 
 
 def fill_but(disk, kib):
@@ -180,12 +167,12 @@ def test_a_read_only_data_folder_is_one_sentence(permissions, read_only):
     noise_picture(99).save(images / "new.png")
 
     for writing in (command, ["reindex", "--data", data], ["cluster", "--data", data]):
-        ended = run(writing, before=may_not_write_everywhere)
+        ended = run_process(*writing, preexec_fn=may_not_write_everywhere)
         assert ended.returncode == 1
         assert str(data) in ended.stderr.strip().splitlines()[-1]
         assert "Traceback" not in ended.stderr
     for reading in (["verify"], ["search", images / "003.png"], ["snapshots", "list"]):
-        ended = run([*reading, "--data", data], before=may_not_write_everywhere)
+        ended = run_process(*reading, "--data", data, preexec_fn=may_not_write_everywhere)
         assert ended.returncode == 0, ended.stderr
     assert_old_one_serves(data, before)
 
@@ -194,7 +181,7 @@ def test_a_data_folder_that_is_a_file_is_one_sentence(case, tmp_path):
     """The mistake is named with its path."""
     (tmp_path / "file").write_text("x")
 
-    ended = run([*case[2][:-1], tmp_path / "file"])
+    ended = run_process(*case[2][:-1], tmp_path / "file")
 
     assert ended.returncode in (1, 2)
     assert str(tmp_path / "file") in ended.stderr
@@ -260,13 +247,13 @@ def test_a_hundred_thousand_tiny_files(tmp_path):
 
     # 7 numbers a vector: what is to be large here is the number of files.
     command = ["build", images, "--encoder", TINY_ENCODER, "--clusters", "10", "--data", data]
-    assert run(command).returncode == 0
+    assert run_process(*command).returncode == 0
     (images / "one more.bmp").write_bytes(bmp((1, 2, 3)))
-    assert run(["reindex", "--data", data]).returncode == 0
+    assert run_process("reindex", "--data", data).returncode == 0
 
     with DataFolder(data).open_current() as snapshot:
         assert len(snapshot) == 100_001
-    assert run(["verify", "--data", data]).returncode == 0
+    assert run_process("verify", "--data", data).returncode == 0
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"at most {peak_mb:.0f} MB in memory")
     assert peak_mb < 3000

@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from service.api.openapi import OPERATIONS
-from tests.e2e.conftest import REPOSITORY
-from tests.helpers.fakes import noise_picture
+from tests.helpers.paths import ROOT
+from tests.helpers.pictures import noise_picture
 
-TEXT = (REPOSITORY / "docs" / "http-api.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
 LOUD = 'curl() { command curl --silent --show-error --fail-with-body "$@"; echo; }\n'
 
 

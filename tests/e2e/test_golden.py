@@ -7,8 +7,6 @@ colours, worked out by hand. Black has no direction; it stands for the constant 
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,9 +15,10 @@ from index.errors import NewerSchema
 from index.snapshot import DataFolder
 from index.verification import verify
 from models.encoder import Encoder
-from tests.e2e.conftest import REPOSITORY, Collection, plain_environment, running
-from tests.e2e.test_server import get, search
 from tests.golden.make import COLOURS, GOLDEN, METADATA, bmp, write_pictures
+from tests.helpers.clients import get, search
+from tests.helpers.commands import run_process
+from tests.helpers.servers import Collection, running
 
 HALF, THIRD, TWO_THIRDS = 0.5**0.5, (1 / 3) ** 0.5, (2 / 3) ** 0.5
 BLACK = 1 / 7**0.5  # each number of the constant vector; the others' numbers add up to 2 |colour|
@@ -57,14 +56,6 @@ def newer(golden):
     return golden
 
 
-def indexer(data, *command):
-    """Run the command line and return how it ended."""
-    return subprocess.run(
-        [sys.executable, "-m", "indexer", *map(str, command), "--data", str(data)],
-        cwd=REPOSITORY, env=plain_environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
 def test_there_is_one_of_schema_1():
     """The first schema is not left out."""
     assert "schema-1" in SCHEMAS
@@ -97,15 +88,16 @@ def test_every_part_is_read(golden):
 
 def test_the_commands_take_it(golden):
     """It is verified, searched, and brought up to date with its folder."""
-    checked = indexer(golden.data, "verify", "--all")
+    checked = run_process("verify", "--all", "--data", golden.data)
     assert (checked.returncode, checked.stderr.count("Error")) == (0, 0)
     assert "is sound: 8 pictures" in checked.stdout
-    asked = indexer(golden.data, "search", golden.pictures / "red.bmp", "--json")
+    red = golden.pictures / "red.bmp"
+    asked = run_process("search", red, "--json", "--data", golden.data)
     found = {one["path"]: one["score"] for one in json.loads(asked.stdout)["results"]}
     assert found == pytest.approx(NEAR_RED, abs=1e-6)
     (golden.pictures / "orange.bmp").write_bytes(bmp((255, 128, 0)))
 
-    updated = indexer(golden.data, "reindex", golden.pictures, "--json")
+    updated = run_process("reindex", golden.pictures, "--json", "--data", golden.data)
 
     assert json.loads(updated.stdout)["added"] == ["orange.bmp"]
     with DataFolder(golden.data).open_current() as snapshot:
@@ -137,7 +129,7 @@ def test_a_newer_schema_is_refused_with_a_sentence(newer):
     with pytest.raises(NewerSchema, match=wanted):
         data.open_current()
     for command in (["verify"], ["reindex", newer.pictures]):
-        ended = indexer(newer.data, *command)
+        ended = run_process(*command, "--data", newer.data)
         assert ended.returncode == 1
         assert re.search(wanted, ended.stderr)
         assert "Traceback" not in ended.stderr

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import running
+from tests.helpers.servers import running
 from tests.hostile.corpus import BY_NAME, CASES
-from tests.hostile.server import children, post, send_all
+from tests.hostile.server import post, send_all
 
 MOST_MB = 100
 # Of each kind of attack a few; the whole corpus goes through the application in
@@ -48,7 +48,7 @@ def server(built, ghostscript, tmp_path_factory):
 @pytest.fixture(scope="module")
 def worker(server):
     """Give the worker's process id, warm: its first picture starts the encoder."""
-    (pid,) = children(server.process.pid)
+    (pid,) = server.workers()
     for _ in range(3):
         assert post(server.url, "/api/v1/search", BY_NAME["1x30000.png"].make(), "a")[0] == 200
     return pid
@@ -64,7 +64,7 @@ def test_sample_is_answered_and_costs_little(server, worker, route):
     }
     grown = {one.case.name: one.grown_mb for one in sent if (one.grown_mb or 0) > MOST_MB}
     assert grown == {}
-    assert children(server.process.pid) == [worker]
+    assert server.workers() == [worker]
 
 
 def test_postscript_starts_no_program(server, worker, ghostscript):

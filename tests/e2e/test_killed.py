@@ -4,7 +4,6 @@ bin/test kills at a sample of moments; `python -m pytest -m long -s tests/e2e/te
 every step and at many random times, some 300 in all, and prints how many of each kind.
 """
 
-import dataclasses
 import random
 import shutil
 import signal
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +21,12 @@ from index.verification import verify
 from indexer.encoding.choice import encoder_findings
 from service.errors import NotReady
 from service.snapshots import SnapshotHolder, open_encoder
-from tests.e2e.conftest import REPOSITORY, plain_environment
-from tests.helpers.fakes import noise_picture, write_pictures
+from tests.helpers.commands import plain_environment, run_process
 from tests.helpers.killing import MARK
+from tests.helpers.paths import GOLDEN_ENCODER, ROOT
+from tests.helpers.pictures import noise_picture, write_pictures
+from tests.helpers.published import publish_again
 
-ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
 QUICK_STEPS, QUICK_MOMENTS = 4, 1
 LONG_MOMENTS = 45
 OLD_NAMES = sorted(f"{n:03d}.png" for n in range(10))
@@ -50,13 +49,10 @@ class Case:
 
     def publish_three_times(self):
         """Have a snapshot of ten pictures, and two older ones, so that one has to be pruned."""
-        self.run("build", self.images, "--encoder", ENCODER, "--clusters", "2")
+        self.run("build", self.images, "--encoder", GOLDEN_ENCODER, "--clusters", "2")
         data = DataFolder(self.data)
         for _ in range(2):
-            with data.locked(), data.open_current() as old, data.draft() as draft:
-                draft.link_from(old, old.manifest.files)
-                now = datetime.now(UTC).isoformat()
-                draft.publish(dataclasses.replace(old.manifest, created=now))
+            publish_again(data)
         noise_picture(50).save(self.images / "new.png")
         noise_picture(51).save(self.images / "004.png")
         (self.images / "005.png").unlink()
@@ -65,10 +61,10 @@ class Case:
         """Return the command line of a case."""
         build = ["build", self.images, "--clusters", "2"]
         if name == "first":  # with an encoder that has to be taken over
-            shutil.copyfile(ENCODER / "encoder.tflite", folder / "another.tflite")
+            shutil.copyfile(GOLDEN_ENCODER / "encoder.tflite", folder / "another.tflite")
             return [*build, "--encoder", folder / "another.tflite"]
         return {
-            "build": [*build, "--encoder", ENCODER],
+            "build": [*build, "--encoder", GOLDEN_ENCODER],
             "reindex": ["reindex"],
             "training": [*build, "--architecture", "classic", "--steps", "3"],
         }[name]
@@ -79,17 +75,14 @@ class Case:
 
     def run(self, *command):
         """Run a command to its end."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "indexer", *self.arguments(*command)],
-            cwd=REPOSITORY, env=plain_environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        ended = run_process(*self.arguments(*command))
         assert ended.returncode == 0, ended.stderr
 
     def start(self, how):
         """Start the command so that it can be killed."""
         return subprocess.Popen(
             [sys.executable, "-m", "tests.helpers.killing", how, *self.arguments(*self.command)],
-            cwd=REPOSITORY, env=plain_environment(), stderr=subprocess.PIPE,
+            cwd=ROOT, env=plain_environment(), stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 

@@ -2,18 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, Collection, plain_environment, running
-from tests.e2e.test_server import get, search
-from tests.helpers.fakes import noise_picture
+from tests.helpers.clients import get, get_bytes, search
+from tests.helpers.commands import run_process
+from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.pictures import noise_picture
+from tests.helpers.servers import Collection, running
 
-ENCODER = REPOSITORY / "tests" / "unit" / "models" / "golden"
 NAMES = [
     b"a b.png",
     b" spaces around .png",
@@ -47,10 +46,7 @@ def write(folder, names):
 
 def indexer(data, *command):
     """Run the command line and return what it printed as JSON, or as text."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "indexer", *map(str, command), "--data", str(data)],
-        cwd=REPOSITORY, env=plain_environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    ended = run_process(*command, "--data", data)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout) if "--json" in command else ended.stdout
 
@@ -76,19 +72,13 @@ def place(tmp_path):
     (images / DANGLING).symlink_to("gone.png")
     (images / ITSELF).symlink_to(ITSELF)
     data = tmp_path / "data"
-    indexer(data, "build", images, "--encoder", ENCODER, "--clusters", 2)
+    indexer(data, "build", images, "--encoder", GOLDEN_ENCODER, "--clusters", 2)
     return Collection(images, data), names
 
 
 def images_of(server):
     """Return the pictures that the service lists, by path."""
     return {one["path"]: one for one in get(server, "/api/v1/images?limit=100")["images"]}
-
-
-def fetch(server, address):
-    """Return the body at an address."""
-    with urllib.request.urlopen(server.url + address, timeout=30) as answer:
-        return answer.read()
 
 
 def test_every_name_leads_to_its_picture(place, tmp_path):
@@ -103,9 +93,9 @@ def test_every_name_leads_to_its_picture(place, tmp_path):
                 content = file.read()
             assert search(server, content)["results"][0]["path"] == readable(name)
             address = f"/api/v1/images/{urllib.parse.quote(one['id'])}"
-            assert fetch(server, address + "/file") == content
-            assert fetch(server, address + "/thumbnail").startswith(b"\xff\xd8")
-        pages = b"".join(fetch(server, page) for page in ("/", "/browse", "/groups"))
+            assert get_bytes(server, address + "/file") == content
+            assert get_bytes(server, address + "/thumbnail").startswith(b"\xff\xd8")
+        pages = b"".join(get_bytes(server, page) for page in ("/", "/browse", "/groups"))
         assert b"<b>&amp;.png" not in pages  # it would be markup
 
 

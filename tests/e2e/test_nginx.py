@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, Server, free_port, running
-from tests.e2e.test_operations import metrics, value
-from tests.e2e.test_server import KIND, form, get, saved, wait_for
-from tests.helpers.fakes import noise_picture
+from tests.helpers.clients import FORM, form, get, metrics, n_in_flight, value
+from tests.helpers.paths import ROOT
+from tests.helpers.pictures import file_of, noise_picture
+from tests.helpers.servers import Server, free_port, running
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 NAME = "localhost"
 MOST = 20 * 2**20  # bytes of a body
@@ -109,12 +110,12 @@ def proxying(program: str, folder: Path, service_port: int) -> Iterator[Proxy]:
         yield proxy
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_S)
 
 
 def site(proxy: Proxy, service_port: int) -> str:
     """Return deploy/nginx.conf for this machine."""
-    text = (REPOSITORY / "deploy" / "nginx.conf").read_text()
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
     certificates = "/etc/letsencrypt/live/pictures.example.org"
     changes = {
         "    listen [::]:80;\n": "",  # not every machine has IPv6
@@ -164,7 +165,7 @@ def serving(nginx: str, built, folder: Path, **settings: str) -> Iterator[Site]:
     variables = {f"LOOKALIKE_{name}": text for name, text in settings.items()}
     with (
         running(built, folder / "log", LOOKALIKE_PROXIES="1", **variables) as server,
-        proxying(nginx, folder / "nginx", int(server.url.rpartition(":")[2])) as proxy,
+        proxying(nginx, folder / "nginx", server.address[1]) as proxy,
     ):
         yield Site(server, proxy)
 
@@ -189,13 +190,13 @@ def keyed_site(nginx, built, tmp_path_factory) -> Iterator[Site]:
 def connect(proxy: Proxy, source: str = "127.0.0.1") -> ssl.SSLSocket:
     """Open a TLS connection from an address of this machine."""
     context = ssl.create_default_context(cafile=str(proxy.certificate))
-    plain = socket.create_connection(("127.0.0.1", proxy.secure), 60, (source, 0))
+    plain = socket.create_connection(("127.0.0.1", proxy.secure), PATIENCE_S, (source, 0))
     return context.wrap_socket(plain, server_hostname=NAME)
 
 
 def ask(proxy: Proxy, address: str, method="GET", body=None, source="127.0.0.1", **headers):
     """Ask on a connection of its own; return status, headers and body."""
-    connection = http.client.HTTPConnection(NAME, proxy.secure, timeout=60)
+    connection = http.client.HTTPConnection(NAME, proxy.secure, timeout=PATIENCE_S)
     connection.sock = connect(proxy, source)
     with contextlib.closing(connection):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused half-way
@@ -206,12 +207,12 @@ def ask(proxy: Proxy, address: str, method="GET", body=None, source="127.0.0.1",
 
 def upload(proxy: Proxy, body, address=SEARCH, source="127.0.0.1"):
     """Send a form, in chunks if it is an iterable; return status, headers and body."""
-    return ask(proxy, address, "POST", body, source, **{"Content-Type": KIND})
+    return ask(proxy, address, "POST", body, source, **{"Content-Type": FORM})
 
 
 def body_of(n_bytes: int) -> bytes:
     """Return a form of so many bytes with a picture that has a tail."""
-    picture = saved(noise_picture(777), "PNG")
+    picture = file_of(noise_picture(777), "PNG")
     return form(picture + bytes(n_bytes - len(form(picture))))
 
 
@@ -255,7 +256,7 @@ def test_page_past_the_limit_says_so(open_site):
 def test_http2_upload(open_site, tmp_path):
     """The same over HTTP/2."""
     picture = tmp_path / "new.png"
-    picture.write_bytes(saved(noise_picture(778), "PNG") + bytes(15_000_000))
+    picture.write_bytes(file_of(noise_picture(778), "PNG") + bytes(15_000_000))
     proxy = open_site.proxy
     done = subprocess.run(
         ["curl", "-sS", "--http2", "--cacert", proxy.certificate, "-F", f"image=@{picture}",
@@ -271,8 +272,8 @@ def test_http2_upload(open_site, tmp_path):
 def test_slow_uploads_reach_no_worker(open_site):
     """While 40 pictures trickle no thread knows of them; whoever ends is answered."""
     proxy = open_site.proxy
-    body = form(saved(noise_picture(779), "PNG"))
-    head = f"POST {SEARCH} HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: {KIND}\r\n"
+    body = form(file_of(noise_picture(779), "PNG"))
+    head = f"POST {SEARCH} HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: {FORM}\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     with contextlib.ExitStack() as stack:
         sources = [f"127.0.0.{2 + n % 8}" for n in range(40)]
@@ -284,7 +285,7 @@ def test_slow_uploads_reach_no_worker(open_site):
                 client.sendall(body[step : step + 1])
             assert upload(proxy, body)[0] == 200
         # Only /metrics itself; what has just been answered may take a moment to leave.
-        wait_for(lambda: value(metrics(open_site.server), "lookalike_in_flight") == 1)
+        wait_for(lambda: n_in_flight(open_site.server) == 1)
         clients[0].sendall(body[105:])
         answer = stack.enter_context(contextlib.closing(http.client.HTTPResponse(clients[0])))
         answer.begin()
@@ -295,7 +296,7 @@ def test_one_address_has_eight_uploads_at_a_time(open_site):
     """The ninth is told to wait, in JSON; other addresses and requests are served."""
     proxy = open_site.proxy
     head = f"POST {SEARCH} HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 1000\r\n\r\n"
-    body = form(saved(noise_picture(780), "PNG"))
+    body = form(file_of(noise_picture(780), "PNG"))
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(connect(proxy, "127.0.0.30")).sendall(head.encode())
@@ -315,14 +316,14 @@ def test_slow_readers_keep_no_worker(open_site):
         for _ in range(12):
             client = stack.enter_context(connect(open_site.proxy))
             client.sendall(f"GET {address} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
-            wait_for(lambda: value(metrics(open_site.server), "lookalike_in_flight") == 1)
+            wait_for(lambda: n_in_flight(open_site.server) == 1)
         assert ask(open_site.proxy, COLLECTION)[0] == 200
     assert "buffered to a temporary file" not in open_site.proxy.log()
 
 
 def test_plain_requests_are_sent_to_tls(open_site):
     """What comes over HTTP is told the same address with https."""
-    connection = http.client.HTTPConnection("127.0.0.1", open_site.proxy.plain, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", open_site.proxy.plain, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.request("GET", "/browse?offset=20", headers={"Host": NAME})
         answer = connection.getresponse()

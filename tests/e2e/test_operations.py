@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
@@ -16,11 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import running
-from tests.e2e.test_server import KIND, children, form, get, saved, wait_for
-from tests.helpers.fakes import noise_picture
-
-HEAD = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\n"
+from tests.helpers.clients import (
+    FORM,
+    SEARCH_HEAD,
+    answer_of,
+    connect,
+    form,
+    get,
+    metrics,
+    n_in_flight,
+    status_of,
+    value,
+)
+from tests.helpers.pictures import file_of, noise_picture
+from tests.helpers.servers import running
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -32,43 +41,6 @@ def serving(built, tmp_path):
         )
 
 
-def connect(server):
-    """Open a connection."""
-    host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=60)
-
-
-def answer_of(client):
-    """Read one answer: status and JSON."""
-    with contextlib.closing(http.client.HTTPResponse(client)) as answer:
-        answer.begin()
-        return answer.status, json.loads(answer.read() or b"null")
-
-
-def ask(server, address="/api/v1/collection", **headers):
-    """Ask on a connection of its own, so that any worker may answer; return the status."""
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
-    with contextlib.closing(connection):
-        connection.request("GET", address, headers=headers)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-
-
-def metrics(server):
-    """Return /metrics as text."""
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
-    with contextlib.closing(connection):
-        connection.request("GET", "/metrics")
-        return connection.getresponse().read().decode()
-
-
-def value(text, sample):
-    """Return the value of a sample, given as it stands in the text; 0 if it does not."""
-    found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.M)
-    return float(found.group(1)) if found else 0.0
-
-
 COLLECTION = 'lookalike_requests_total{method="GET",route="/api/v1/collection",status="200"}'
 BATCH = 'lookalike_requests_total{method="POST",route="/api/v1/search/batch",status="200"}'
 
@@ -77,7 +49,7 @@ def test_metrics_are_of_all_workers(serving):
     """Whichever worker is asked, it counts what both have answered."""
     server = serving(WORKERS="2", POLL_S="0.1")
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: ask(server), range(60))) == {200}
+        assert set(pool.map(lambda _: status_of(server), range(60))) == {200}
     seen = {value(metrics(server), COLLECTION) for _ in range(12)}
     assert seen == {60.0}
     current = (server.collection.data / "CURRENT").read_text().strip()
@@ -88,10 +60,10 @@ def test_metrics_are_of_all_workers(serving):
 def test_nothing_is_lost_when_workers_are_replaced(serving):
     """Workers that have answered 20 requests make place for others, and no request notices."""
     server = serving(WORKERS="2", MAX_REQUESTS="20")
-    first = set(children(server.process.pid))
+    first = set(server.workers())
     folder = shared_folder_of(server)
-    assert [ask(server) for _ in range(150)] == [200] * 150
-    wait_for(lambda: not first & set(children(server.process.pid)))
+    assert [status_of(server) for _ in range(150)] == [200] * 150
+    wait_for(lambda: not first & set(server.workers()))
     assert value(metrics(server), COLLECTION) == 150
     # Numbers are used again: a worker, its follower, and one more that overlaps at most.
     assert len(list(folder.glob("counter_*.db"))) <= 4
@@ -108,19 +80,19 @@ def test_killed_worker_has_nothing_in_flight(serving):
     """A worker that dies in the middle of a request does not count as busy for ever."""
     server = serving(WORKERS="1")
     with connect(server) as client:
-        client.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode())
-        wait_for(lambda: value(metrics(server), "lookalike_in_flight") == 2)
-        (worker,) = children(server.process.pid)
+        client.sendall(f"{SEARCH_HEAD}Content-Length: 100000\r\n\r\n".encode())
+        wait_for(lambda: n_in_flight(server) == 2)
+        (worker,) = server.workers()
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: worker not in children(server.process.pid))
+        wait_for(lambda: worker not in server.workers())
     wait_for(lambda: is_up(server))
-    assert value(metrics(server), "lookalike_in_flight") == 1
+    assert n_in_flight(server) == 1
 
 
 def is_up(server):
     """Say whether anybody answers."""
     try:
-        return ask(server, "/readyz") == 200
+        return status_of(server, "/readyz") == 200
     except OSError:
         return False
 
@@ -129,10 +101,10 @@ def test_shared_folder_goes_with_the_server(serving):
     """Nothing stays in memory or among the temporary files."""
     server = serving(WORKERS="2", RATE_LIMIT="1000/second")
     folder = shared_folder_of(server)
-    assert ask(server) == 200
+    assert status_of(server) == 200
     assert (folder / "rates.sqlite").exists()
     server.process.terminate()
-    assert server.process.wait(timeout=60) == 0
+    assert server.process.wait(timeout=PATIENCE_S) == 0
     assert not folder.exists()
 
 
@@ -140,16 +112,16 @@ def test_workers_count_rates_together(serving):
     """Ten an hour are ten, however many workers there are."""
     server = serving(WORKERS="2", RATE_LIMIT="10/hour")
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda _: ask(server), range(40)))
+        statuses = list(pool.map(lambda _: status_of(server), range(40)))
     assert sorted(statuses) == [200] * 10 + [429] * 30
-    assert ask(server, "/livez") == 200
+    assert status_of(server, "/livez") == 200
 
 
 def test_proxy_is_believed_only_where_it_is_expected(serving):
     """No forwarded header is believed by gunicorn itself, either."""
     server = serving(WORKERS="1", RATE_LIMIT="2/hour")
     headers = [{"X-Forwarded-For": f"192.0.2.{n}", "X-Forwarded-Proto": "https"} for n in range(3)]
-    assert [ask(server, **one) for one in headers] == [200, 200, 429]
+    assert [status_of(server, **one) for one in headers] == [200, 200, 429]
 
 
 def test_unfinished_heads_hold_no_thread(serving):
@@ -159,7 +131,7 @@ def test_unfinished_heads_hold_no_thread(serving):
         clients = [stack.enter_context(connect(server)) for _ in range(200)]
         for client in clients[:150]:
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: ")  # the others say nothing at all
-        assert [ask(server) for _ in range(10)] == [200] * 10
+        assert [status_of(server) for _ in range(10)] == [200] * 10
         clients[0].sendall(b"x\r\n\r\n")  # whoever ends in time is answered
         assert answer_of(clients[0]) == (200, {"status": "alive"})
         wait_for(lambda: closed(clients[1]) and closed(clients[199]), within_s=60)
@@ -179,7 +151,7 @@ def closed(client):
 def test_head_in_pieces_is_a_head(serving):
     """Also the second of a connection, and one together with its body."""
     server = serving(WORKERS="1")
-    data = saved(noise_picture(3), "PNG")
+    data = file_of(noise_picture(3), "PNG")
     with connect(server) as client:
         for _ in range(2):
             for piece in (b"GET /livez HT", b"TP/1.1\r\nHost: x\r\n", b"\r", b"\n"):
@@ -187,7 +159,7 @@ def test_head_in_pieces_is_a_head(serving):
                 time.sleep(0.05)
             assert answer_of(client) == (200, {"status": "alive"})
         body = form(data)
-        client.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        client.sendall(f"{SEARCH_HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert answer_of(client)[0] == 200
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 3)  # three at once
         answers = b""
@@ -203,10 +175,12 @@ def test_unfinished_bodies_give_way(serving):
         clients = [stack.enter_context(connect(server)) for _ in range(12)]
         stop = threading.Event()
         for client in clients:
-            client.sendall(f"{HEAD}Content-Length: 1000000\r\n\r\n".encode() + form(b"")[:50])
+            client.sendall(
+                f"{SEARCH_HEAD}Content-Length: 1000000\r\n\r\n".encode() + form(b"")[:50]
+            )
         dripping = threading.Thread(target=drip, args=(clients, stop))
         dripping.start()
-        assert ask(server) == 200
+        assert status_of(server) == 200
         stop.set()
         dripping.join(30)
         status, answer = answer_of(clients[0])
@@ -227,10 +201,10 @@ def test_body_has_its_time(serving, how):
     server = serving(WORKERS="1", CLIENT_S="1")
     begun = b"ffff\r\n--" if "chunked" in how else b"--"
     with connect(server) as client:
-        client.sendall(f"{HEAD}{how}\r\n\r\n".encode() + begun)
+        client.sendall(f"{SEARCH_HEAD}{how}\r\n\r\n".encode() + begun)
         status, answer = answer_of(client)
     assert (status, answer["error"]["code"]) == (408, "too_slow")
-    assert ask(server) == 200
+    assert status_of(server) == 200
 
 
 def test_broken_chunks_are_the_clients_fault(serving):
@@ -238,7 +212,7 @@ def test_broken_chunks_are_the_clients_fault(serving):
     server = serving(WORKERS="1")
     for chunks in (b"zz\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n"):
         with connect(server) as client:
-            client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
+            client.sendall(f"{SEARCH_HEAD}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
             assert answer_of(client)[0] == 400
 
 
@@ -255,7 +229,7 @@ def test_answers_that_are_not_taken_give_way(serving):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             wait_for(lambda n=n: value(metrics(server), BATCH) == n)
-        assert ask(server) == 200
+        assert status_of(server) == 200
 
 
 def test_goodbye_to_one_client_keeps_no_other_waiting(serving):
@@ -265,17 +239,17 @@ def test_goodbye_to_one_client_keeps_no_other_waiting(serving):
         clients = [stack.enter_context(connect(server)) for _ in range(60)]
         for client in clients:
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert ask(server) == 200  # gunicorn by itself takes two seconds for each of the 60
+        assert status_of(server) == 200  # gunicorn by itself takes two seconds for each of the 60
         assert answer_of(clients[0])[0] == 200
 
 
 def test_overload_is_answered(serving):
     """At sixty uploads at a time each is answered or refused, and health is told all the while."""
     server = serving(WORKERS="1", THREADS="1", QUEUE="2", WAIT_S="0.2")
-    pictures = [form(saved(noise_picture(900 + n), "PNG")) for n in range(120)]
+    pictures = [form(file_of(noise_picture(900 + n), "PNG")) for n in range(120)]
     with ThreadPoolExecutor(60) as pool:
         answers = [pool.submit(upload, server, body) for body in pictures]
-        health = [ask(server, "/livez") for _ in range(5)]
+        health = [status_of(server, "/livez") for _ in range(5)]
         counts = [one.result() for one in answers]
     assert health == [200] * 5
     assert set(counts) == {200, 503}
@@ -285,19 +259,14 @@ def test_overload_is_answered(serving):
 
 def upload(server, body):
     """Send a form; return the status."""
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
-    with contextlib.closing(connection):
-        connection.request("POST", "/api/v1/search", body, {"Content-Type": KIND})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+    return status_of(server, "/api/v1/search", "POST", body, **{"Content-Type": FORM})
 
 
 def test_log_holds_nothing_of_a_client(serving, tmp_path):
     """Neither keys, nor names of files, nor bytes, nor what gunicorn itself refuses."""
     server = serving(WORKERS="1", API_KEY="geheim-1")
     body = form(b"geheim-2").replace(b'filename="a"', b'filename="geheim-3"')
-    head = f"{HEAD}X-API-Key: geheim-1\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"{SEARCH_HEAD}X-API-Key: geheim-1\r\nContent-Length: {len(body)}\r\n\r\n"
     requests = [
         head.encode() + body,
         b"GET /geheim-4?geheim-5 HTTP/1.1\r\nHost: geheim-6\r\nX-API-Key: geheim-7\r\n\r\n",
@@ -308,7 +277,7 @@ def test_log_holds_nothing_of_a_client(serving, tmp_path):
             client.sendall(request)
             client.recv(1 << 16)
     server.process.terminate()
-    server.process.wait(timeout=60)
+    server.process.wait(timeout=PATIENCE_S)
     log = (tmp_path / "log").read_text()
     assert log.count("request=") >= 3
     assert not re.search("geheim", log, re.I)
@@ -322,17 +291,17 @@ def test_uploads_touch_no_disk(built, tmp_path, how):
     body = form(os.urandom(8_000_000))
     if how == "json":
         body = b'{"image": "' + b"A" * 8_000_000 + b'"}'
-    kind = "application/json" if how == "json" else KIND
+    kind = "application/json" if how == "json" else FORM
     head = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
     length = "Transfer-Encoding: chunked" if how == "chunked" else f"Content-Length: {len(body)}"
     frame = f"{len(body):x}\r\n".encode() if how == "chunked" else b""
     end = b"\r\n0\r\n\r\n" if how == "chunked" else b""
     with running(built, tmp_path / "log", TMPDIR=str(tmp), LOOKALIKE_WORKERS="1") as server:
-        (worker,) = children(server.process.pid)
+        (worker,) = server.workers()
         before = writable(worker)
         with connect(server) as client:
             client.sendall(f"{head}{length}\r\n\r\n".encode() + frame + body[:5_000_000])
-            wait_for(lambda: value(metrics(server), "lookalike_in_flight") == 2)
+            wait_for(lambda: n_in_flight(server) == 2)
             assert writable(worker) <= before | {"socket", "pipe"}
             client.sendall(body[5_000_000:] + end)
             assert answer_of(client)[0] in (415, 422)

@@ -5,10 +5,9 @@ import re
 import subprocess
 
 from indexer.cli import cli
-from tests.helpers import paths
+from tests.helpers.paths import ROOT
 
-REPOSITORY = paths.ROOT
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import http.client
 import io
 import json
@@ -14,9 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -26,47 +23,19 @@ from index.search.crops import exact_scores
 from index.snapshot import DataFolder
 from models.encoder import Encoder
 from models.preprocess import decode, to_pixels
-from tests.e2e.conftest import REPOSITORY, free_port, plain_environment, running, serve_command
-from tests.helpers.fakes import noise_picture
-
-BOUNDARY = "0123456789abcdef"
-KIND = f"multipart/form-data; boundary={BOUNDARY}"
-
-
-def get(server, address):
-    """Return the JSON at an address."""
-    with urllib.request.urlopen(server.url + address, timeout=30) as answer:
-        return json.load(answer)
-
-
-def form(data):
-    """Return a multipart body with one picture."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-def search(server, data):
-    """Return the answer to an uploaded picture."""
-    headers = {"Content-Type": KIND}
-    request = urllib.request.Request(server.url + "/api/v1/search", form(data), headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
-def saved(picture, kind, **options):
-    """Return the file of a picture."""
-    out = io.BytesIO()
-    picture.save(out, kind, **options)
-    return out.getvalue()
-
-
-def republish(collection):
-    """Publish the current snapshot anew, with hard links to the same files."""
-    data = DataFolder(collection.data)
-    with data.locked(), data.open_current() as old, data.draft() as draft:
-        draft.link_from(old, old.manifest.files)
-        made = dataclasses.replace(old.manifest, created=datetime.now(UTC).isoformat())
-        return draft.publish(made)
+from tests.helpers.clients import (
+    FORM,
+    form,
+    get,
+    post_json,
+    search,
+)
+from tests.helpers.commands import plain_environment
+from tests.helpers.paths import ROOT
+from tests.helpers.pictures import file_of, noise_picture
+from tests.helpers.published import publish_again
+from tests.helpers.servers import free_port, running, serve_command
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
 def test_picture_of_the_collection_is_cached(server):
@@ -77,9 +46,9 @@ def test_picture_of_the_collection_is_cached(server):
     wanted = get(server, f"/api/v1/images/{image_id}/similar")
     forms = [
         data,
-        saved(picture, "PNG", compress_level=1),
-        saved(picture, "BMP"),
-        saved(picture, "WEBP", lossless=True),
+        file_of(picture, "PNG", compress_level=1),
+        file_of(picture, "BMP"),
+        file_of(picture, "WEBP", lossless=True),
     ]
     for one in forms:
         answer = search(server, one)
@@ -92,7 +61,7 @@ def test_picture_of_the_collection_is_cached(server):
 def test_altered_picture_is_encoded_and_finds_the_original(server):
     """Resized and saved as JPEG it is another file with other pixels, but the same sight."""
     for row in (0, 11, 23):
-        data = saved(noise_picture(row).resize((300, 300)), "JPEG", quality=90)
+        data = file_of(noise_picture(row).resize((300, 300)), "JPEG", quality=90)
         answer = search(server, data)
         assert answer["mode"] == "encoded"
         assert answer["results"][0]["path"] in (f"{row:03d}.png", "copy.png")
@@ -102,7 +71,7 @@ def test_altered_picture_is_encoded_and_finds_the_original(server):
 def test_uploads_may_be_pieces_unless_that_is_switched_off(built, tmp_path, switch):
     """A piece's scores are those of all its vectors, or of the first alone, which are others."""
     with Image.open(built.pictures / "007.png") as picture:
-        piece = saved(picture.crop((4, 4, picture.width, picture.height)), "PNG")
+        piece = file_of(picture.crop((4, 4, picture.width, picture.height)), "PNG")
     with DataFolder(built.data).open_current() as snapshot:
         encoder = Encoder.open(snapshot.folder / "encoder.tflite")
         vectors = encoder.encode_query(to_pixels(decode(piece)))
@@ -121,11 +90,7 @@ def test_own_vector_finds_itself(server):
     similar = get(server, f"/api/v1/images/{image_id}/similar?limit=1&with_vector=true")
     (first,) = similar["results"]
     assert len(first["vector"]) == 4096
-    body = json.dumps({"vector": first["vector"], "limit": 1}).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(server.url + "/api/v1/search", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found = json.load(answer)
+    found = post_json(server, "/api/v1/search", {"vector": first["vector"], "limit": 1})
     assert (found["mode"], found["results"][0]["id"]) == ("vector", image_id)
 
 
@@ -139,14 +104,13 @@ def test_collection_says_what_the_indexer_did(server):
 
 
 @pytest.mark.parametrize("says_length", [True, False], ids=["with length", "chunked"])
-@pytest.mark.parametrize("kind", ["application/json", KIND])
+@pytest.mark.parametrize("kind", ["application/json", FORM])
 def test_too_large_a_body_is_answered(server, says_length, kind):
     """A client that sends 25 MB gets a 413 that it can read, and the worker goes on."""
     chunks = [b"[" + b" " * 999_999] * 25
-    if kind == KIND:
+    if kind == FORM:
         chunks = [form(b"")[:-24], *chunks]
-    address = server.url.removeprefix("http://")
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(*server.address, timeout=PATIENCE_S)
     headers = {"Content-Type": kind}
     if says_length:
         headers["Content-Length"] = str(sum(map(len, chunks)))
@@ -164,7 +128,7 @@ def test_too_large_a_body_is_answered(server, says_length, kind):
 def test_swap_under_load(collection, tmp_path):
     """While snapshots are exchanged, each of hundreds of requests is answered by one of them."""
     known = (collection.pictures / "001.png").read_bytes()
-    new = saved(noise_picture(500), "PNG")
+    new = file_of(noise_picture(500), "PNG")
     with running(
         collection, tmp_path / "log", LOOKALIKE_WORKERS="2", LOOKALIKE_POLL_S="0.05"
     ) as server:
@@ -184,7 +148,7 @@ def test_swap_under_load(collection, tmp_path):
             counts = [pool.submit(ask, data) for data in (known, new, known, new)]
             try:
                 for _ in range(6):
-                    published.add(republish(collection))
+                    published.add(publish_again(DataFolder(collection.data)))
                     time.sleep(0.4)
                 last = max(published)
                 wait_for(lambda: last in seen)
@@ -203,25 +167,11 @@ def test_swap_under_load(collection, tmp_path):
 def held(server, collection):
     """Return the ids of the snapshots that the workers have open (Linux only)."""
     ids = set()
-    for worker in children(server.process.pid):
+    for worker in server.workers():
         for link in os.scandir(f"/proc/{worker}/fd"):
             found = re.search(r"/snapshots/([^/]+)", os.readlink(link.path))
             ids |= {found.group(1)} if found else set()
     return ids
-
-
-def children(pid):
-    """Return the processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
-
-
-def wait_for(claim, within_s=30):
-    """Wait until a claim holds."""
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.02)
 
 
 def test_stop_lets_a_request_in_flight_end(built, tmp_path):
@@ -229,8 +179,8 @@ def test_stop_lets_a_request_in_flight_end(built, tmp_path):
     with running(built, tmp_path / "log", LOOKALIKE_WORKERS="1") as server:
         body = form((built.pictures / "002.png").read_bytes())
         host, port = server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=30) as client:
-            head = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\n"
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as client:
+            head = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
             time.sleep(0.3)
             server.process.send_signal(signal.SIGTERM)
@@ -240,18 +190,18 @@ def test_stop_lets_a_request_in_flight_end(built, tmp_path):
             answer.begin()
             assert answer.status == 200
             assert json.load(answer)["mode"] == "cached"
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_unknown_setting_stops_the_start(tmp_path):
     """A misspelt setting is one sentence and exit 1, not a server with other settings."""
     done = subprocess.run(
         serve_command(free_port()),
-        cwd=REPOSITORY,
+        cwd=ROOT,
         env=plain_environment(LOOKALIKE_DATA=str(tmp_path), LOOKALIKE_THREAD="2"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "did you mean LOOKALIKE_THREADS?" in done.stderr
@@ -266,6 +216,6 @@ def test_nothing_is_written_by_serving(server):
         return [(str(path), path.stat().st_mtime_ns) for path in found]
 
     before = state()
-    search(server, saved(noise_picture(501), "PNG"))
+    search(server, file_of(noise_picture(501), "PNG"))
     get(server, "/api/v1/images?limit=50")
     assert state() == before

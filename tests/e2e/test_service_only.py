@@ -5,8 +5,8 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from tests.e2e.conftest import running
-from tests.helpers.fakes import noise_picture
+from tests.helpers.pictures import noise_picture
+from tests.helpers.servers import running
 
 
 def test_it_serves_uploads_and_lookups(small_environment, built, tmp_path):

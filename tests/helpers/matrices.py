@@ -1,4 +1,4 @@
-"""Dissimilarities for these tests, and the slow and certain way to group them."""
+"""Vectors and dissimilarities for tests, and the slow and certain way to group them."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ def unit(vectors) -> np.ndarray:
     """Return rows scaled to unit length, float32."""
     vectors = np.asarray(vectors, np.float64)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def at_angles(*degrees) -> np.ndarray:
+    """Return unit vectors in the plane at some angles, in degrees."""
+    angles = np.radians(np.array(degrees, np.float64))
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
 def blobs(n, n_groups, noise=0.3, dim=32, seed=0) -> tuple[np.ndarray, np.ndarray]:

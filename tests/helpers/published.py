@@ -1,9 +1,10 @@
-"""A small real collection, published as the indexer would."""
+"""Small snapshots, published as the indexer would."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,19 @@ from index.search.topk import TopKTable
 from index.snapshot import DataFolder
 from models.preprocess import decode, pixel_digest, read_picture, thumbnail
 from tests.helpers.fakes import FakeEncoder
+
+
+def publish_vectors(data: DataFolder, vectors, top_k=100, table_of=None) -> str:
+    """Publish a snapshot of given vectors, with made-up pictures behind them; return the id.
+
+    `table_of` is another store to make the top-k table of.
+    """
+    digests = [hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
+    records = [
+        ImageRecord(row, id_, f"{row}.png", sha, sha, 1, 1, 8, 8, "PNG")
+        for row, (id_, sha) in enumerate(zip(image_ids(digests), digests, strict=True))
+    ]
+    return _publish(data, vectors, records, top_k=top_k, table_of=table_of)
 
 
 def publish_pictures(
@@ -51,18 +65,42 @@ def publish_pictures(
         )
         for row, path in enumerate(paths)
     ]  # fmt: skip
+
+    def write_more(folder: Path) -> None:
+        if thumbnails:
+            small = ((id_, thumbnail(decode(c))) for id_, c in zip(ids, contents, strict=True))
+            write_thumbnails(folder / "thumbnails.sqlite", small)
+        if n_clusters:
+            clusters_of(vectors, n_clusters, elbow_clear).save(folder / "clusters.json")
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+
+    return _publish(data, vectors, records, root, encoder.fingerprint, top_k, write_more=write_more)
+
+
+def publish_again(data: DataFolder) -> str:
+    """Publish the live snapshot once more, with hard links to the same files; return the id."""
+    with data.locked(), data.open_current() as old, data.draft() as draft:
+        draft.link_from(old, old.manifest.files)
+        return draft.publish(replace(old.manifest, created=datetime.now(UTC).isoformat()))
+
+
+def _publish(
+    data: DataFolder,
+    vectors,
+    records,
+    root: Path = Path("/nowhere"),
+    encoder=FakeEncoder.fingerprint,
+    top_k=100,
+    table_of=None,
+    write_more=lambda folder: None,
+) -> str:
     store = FaissStore.from_vectors(vectors)
     with data.locked(), data.draft() as draft:
         store.save(draft.folder / "vectors.faiss")
-        TopKTable.compute(store, top_k).save(draft.folder)
+        TopKTable.compute(table_of or store, top_k).save(draft.folder)
         write_catalogue(draft.folder / "catalogue.sqlite", records)
-        if thumbnails:
-            small = ((id_, thumbnail(decode(c))) for id_, c in zip(ids, contents, strict=True))
-            write_thumbnails(draft.folder / "thumbnails.sqlite", small)
-        if n_clusters:
-            clusters_of(vectors, n_clusters, elbow_clear).save(draft.folder / "clusters.json")
-        for name, content in (files or {}).items():
-            (draft.folder / name).write_bytes(content)
+        write_more(draft.folder)
         return draft.publish(
             Manifest(
                 created=datetime.now(UTC).isoformat(),
@@ -70,7 +108,7 @@ def publish_pictures(
                 dim=vectors.shape[1],
                 top_k=min(top_k, len(vectors)),
                 image_root=str(root),
-                encoder=encoder.fingerprint,
+                encoder=encoder,
             )
         )
 

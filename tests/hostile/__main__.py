@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.e2e.conftest import Collection, running
+from tests.helpers.servers import Collection, running
 from tests.hostile.corpus import CASES
-from tests.hostile.server import Sent, children, send_all
+from tests.hostile.server import Sent, send_all
 
 MOST_MB = 100
 
@@ -26,13 +26,13 @@ def main(data: str, route: str = "/api/v1/search") -> int:
     with tempfile.TemporaryDirectory() as folder:
         collection = Collection(Path(data), Path(data))
         with running(collection, Path(folder) / "log", LOOKALIKE_WORKERS="1") as server:
-            (worker,) = children(server.process.pid)
+            (worker,) = server.workers()
             rows = []
             print(f"{'file':32} {'bytes':>8}  status  {'code':17} {'ms':>6} {'MB':>6}")
             for sent in send_all(server.url, worker, route, CASES):
                 rows.append(sent)
                 print(_line(sent), flush=True)
-            same = children(server.process.pid) == [worker]
+            same = server.workers() == [worker]
     wrong = [sent for sent in rows if not _is_right(sent)]
     print(
         f"{len(rows)} files to {route}, {len(wrong)} answered wrongly; slowest "

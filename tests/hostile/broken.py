@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 
+from tests.helpers.pictures import file_of, random_picture
 from tests.hostile import forge
 from tests.hostile.case import Case, of
-from tests.hostile.forge import noise, plain, saved, segment
+from tests.hostile.forge import SIZE, plain, segment
 
 KINDS = ("jpg", "png", "webp", "gif", "bmp", "tiff", "avif")
 PILLOWS = {"jpg": "JPEG"}
@@ -24,7 +25,7 @@ def _broken(name: str, data: bytes) -> Case:
 
 def whole(kind: str) -> bytes:
     """Return a picture whose every byte counts."""
-    return saved(noise(), PILLOWS.get(kind, kind.upper()))
+    return file_of(random_picture(SIZE), PILLOWS.get(kind, kind.upper()))
 
 
 def _cut() -> list[Case]:
@@ -75,9 +76,9 @@ def _empty() -> list[Case]:
 
 def _heads() -> list[Case]:
     def with_head(width, height, bits=8, kind=2):
-        return forge.png_head(width, height, bits, kind) + saved(plain(), "PNG")[33:]
+        return forge.png_head(width, height, bits, kind) + file_of(plain(), "PNG")[33:]
 
-    wrong_sum = bytearray(saved(plain(), "PNG"))
+    wrong_sum = bytearray(file_of(plain(), "PNG"))
     wrong_sum[32] ^= 1
     return [
         _broken("no-width.png", with_head(0, 4)),
@@ -98,15 +99,15 @@ def _heads() -> list[Case]:
 
 
 def _sizes_differ() -> bytes:
-    pixels = saved(plain(), "WEBP", lossless=True)[12:]
+    pixels = file_of(plain(), "WEBP", lossless=True)[12:]
     name, content = pixels[:4], pixels[8:]
     return forge.riff((b"VP8X", bytes(4) + b"\x09\0\0\x09\0\0"), (name, content))
 
 
 def _bodies() -> list[Case]:
-    data = saved(noise(), "JPEG", progressive=True)
+    data = file_of(random_picture(SIZE), "JPEG", progressive=True)
     scans = forge.scans_of(data)
-    gif = bytearray(saved(noise().quantize(16), "GIF"))
+    gif = bytearray(file_of(random_picture(SIZE).quantize(16), "GIF"))
     gif[-40:-2] = b"\xff" * 38
     bomb = zlib.compress(bytes(2 << 20), 9)
     long_tag = (258, forge.SHORT, 2**31, forge.longs(8))
@@ -114,7 +115,7 @@ def _bodies() -> list[Case]:
     return [
         _broken("scans-missing.jpg", data[: scans[3]]),
         _broken("scan-cut.jpg", data[: scans[3] + 20]),
-        _broken("no-tables.jpg", _without(saved(plain(), "JPEG"), 0xDB)),
+        _broken("no-tables.jpg", _without(file_of(plain(), "JPEG"), 0xDB)),
         _broken("codes-of-rubbish.gif", bytes(gif)),
         _broken("pixels-of-rubbish.png", _with_pixels(b"rubbish" * 9)),
         _broken("too-few-pixels.png", _with_pixels(zlib.compress(bytes(10)))),

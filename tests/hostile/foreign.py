@@ -7,8 +7,9 @@ import struct
 
 from PIL import Image
 
+from tests.helpers.pictures import file_of
 from tests.hostile.case import Case, of
-from tests.hostile.forge import plain, saved
+from tests.hostile.forge import plain
 
 _WRITTEN = ("ico", "icns", "pcx", "ppm", "tga", "dds", "sgi", "jp2", "eps", "pdf", "msp")
 _SVG = (
@@ -74,4 +75,4 @@ def _written(kind: str, mode: str) -> bytes:
     Image.init()
     names = {"jp2": "JPEG2000"}
     size = (32, 32)
-    return saved(plain(mode, size), names.get(kind, kind.upper()))
+    return file_of(plain(mode, size), names.get(kind, kind.upper()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 
-import numpy as np
 from PIL import ExifTags, Image, ImageCms
+
+from tests.helpers.pictures import file_of
 
 SIZE = (48, 32)
 COLOUR = (200, 60, 20)
@@ -17,19 +17,6 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 def plain(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
     """Return a picture of one colour."""
     return Image.new("RGB", size, COLOUR).convert(mode)
-
-
-def noise(size: tuple[int, int] = SIZE, seed: int = 0) -> Image.Image:
-    """Return a picture that hardly can be compressed, the same for the same seed."""
-    shape = (size[1], size[0], 3)
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    """Return the file of a picture."""
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def turned(orientation: int) -> Image.Exif:
@@ -66,7 +53,7 @@ def png(width: int, height: int, row: bytes, *before: bytes, bits: int = 8, kind
 
 def png_with(*chunks: bytes) -> bytes:
     """Return a picture with more chunks before its pixels."""
-    data = saved(plain(), "PNG")
+    data = file_of(plain(), "PNG")
     return data[:33] + b"".join(chunks) + data[33:]
 
 
@@ -80,13 +67,13 @@ def segment(marker: int, body: bytes) -> bytes:
 
 def jpeg_with(head: bytes) -> bytes:
     """Return a picture with more segments right after its start."""
-    data = saved(plain(), "JPEG")
+    data = file_of(plain(), "JPEG")
     return data[:2] + head + data[2:]
 
 
 def jpeg_of_size(width: int, height: int) -> bytes:
     """Return a JPEG whose frame header claims another size."""
-    data = saved(plain(), "JPEG")
+    data = file_of(plain(), "JPEG")
     at = data.index(b"\xff\xc0")
     return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]
 
@@ -101,7 +88,7 @@ def scans_of(data: bytes) -> list[int]:
 
 def gif_body() -> tuple[bytes, bytes]:
     """Return a GIF of one frame as header with colours, and what follows."""
-    data = saved(plain("P"), "GIF")
+    data = file_of(plain("P"), "GIF")
     at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
     return data[:at], data[at:]
 
@@ -185,7 +172,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 def webp_canvas(width: int, height: int) -> bytes:
     """Return an animated WEBP with a small frame on a canvas of any size."""
-    small = saved(plain(), "WEBP", lossless=True)[12:]
+    small = file_of(plain(), "WEBP", lossless=True)[12:]
     side = [struct.pack("<I", value - 1)[:3] for value in (width, height, *SIZE)]
     frame = bytes(6) + side[2] + side[3] + bytes(4) + small
     return riff((b"VP8X", b"\x02\0\0\0" + side[0] + side[1]), (b"ANIM", bytes(6)), (b"ANMF", frame))
@@ -193,7 +180,7 @@ def webp_canvas(width: int, height: int) -> bytes:
 
 def avif_of_stream(width: int, height: int) -> bytes:
     """Return an AVIF of 40 x 30 whose stream says another size, at most 65,536 a side."""
-    data = saved(plain(), "AVIF")
+    data = file_of(plain(), "AVIF")
     place = data.index(b"iloc") + 4 + 4 + 2 + 2 + 2 + 2 + 2  # of the only item's only extent
     offset, length = struct.unpack_from(">II", data, place)
     stream = data[offset : offset + length]
@@ -215,6 +202,6 @@ def avif_of_stream(width: int, height: int) -> bytes:
 
 def avif_of_size(width: int, height: int) -> bytes:
     """Return an AVIF whose container claims another size than its picture has."""
-    data = saved(plain(), "AVIF")
+    data = file_of(plain(), "AVIF")
     at = data.index(b"ispe") + 8
     return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]

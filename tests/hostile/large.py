@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import zlib
 
+from tests.helpers.pictures import file_of
 from tests.hostile import forge
 from tests.hostile.case import Case, of
-from tests.hostile.forge import plain, saved
+from tests.hostile.forge import plain
 
 SIDE = 24_576  # squared: 604 million pixels
 
@@ -22,8 +23,8 @@ def _large(name: str, data: bytes, in_folder: str | None = None) -> Case:
 
 
 def _wide() -> list[Case]:
-    rest = saved(plain(), "PNG")[33:]
-    gif = saved(plain("P"), "GIF")
+    rest = file_of(plain(), "PNG")[33:]
+    gif = file_of(plain("P"), "GIF")
     return [
         Case("604-megapixels.png", _whole_png, "too_large"),
         _large("604-megapixels-head.png", forge.png_head(SIDE, SIDE) + rest),
@@ -47,7 +48,7 @@ def _wide() -> list[Case]:
 
 def _hidden() -> list[Case]:
     """Return pictures of few pixels that cost as much."""
-    rest = saved(plain(), "PNG")[33:]
+    rest = file_of(plain(), "PNG")[33:]
     return [
         _large("long.png", forge.png_head(100_001, 1) + rest),
         _large("longest.bmp", forge.bmp(50_000_000, 1, b"\1\1\0\0", packed=1)),

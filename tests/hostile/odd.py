@@ -11,9 +11,10 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from tests.helpers.pictures import file_of, random_picture
 from tests.hostile import forge
 from tests.hostile.case import Case, of
-from tests.hostile.forge import COLOUR, SIZE, noise, plain, saved
+from tests.hostile.forge import COLOUR, SIZE, plain
 
 TALL = (SIZE[1], SIZE[0])
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -31,13 +32,15 @@ def _picture(name, data, size=SIZE, colour=COLOUR, tolerance=4) -> Case:
 
 def _sizes() -> list[Case]:
     return [
-        _picture("1x1.png", saved(plain(size=(1, 1)), "PNG"), (1, 1)),
-        _picture("1x1.gif", saved(plain("P", (1, 1)), "GIF"), (1, 1), (204, 51, 0)),
-        _picture("1x1.jpg", saved(plain(size=(1, 1)), "JPEG"), (1, 1)),
-        _picture("1x30000.png", saved(plain(size=(1, 30_000)), "PNG"), (1, 30_000)),
-        _picture("30000x1.png", saved(plain(size=(30_000, 1)), "PNG"), (30_000, 1)),
-        _picture("1x30000.jpg", saved(plain(size=(1, 30_000)), "JPEG"), (1, 30_000)),
-        _picture("16383x1.webp", saved(plain(size=(16_383, 1)), "WEBP"), (16_383, 1), tolerance=8),
+        _picture("1x1.png", file_of(plain(size=(1, 1)), "PNG"), (1, 1)),
+        _picture("1x1.gif", file_of(plain("P", (1, 1)), "GIF"), (1, 1), (204, 51, 0)),
+        _picture("1x1.jpg", file_of(plain(size=(1, 1)), "JPEG"), (1, 1)),
+        _picture("1x30000.png", file_of(plain(size=(1, 30_000)), "PNG"), (1, 30_000)),
+        _picture("30000x1.png", file_of(plain(size=(30_000, 1)), "PNG"), (30_000, 1)),
+        _picture("1x30000.jpg", file_of(plain(size=(1, 30_000)), "JPEG"), (1, 30_000)),
+        _picture(
+            "16383x1.webp", file_of(plain(size=(16_383, 1)), "WEBP"), (16_383, 1), tolerance=8
+        ),
         _picture("interlaced.png", _interlaced(), (1, 1), (255, 128, 0)),
     ]
 
@@ -58,26 +61,26 @@ def _modes() -> list[Case]:
     clear = palette.getpixel((0, 0))
     float_nan = Image.fromarray(np.full((SIZE[1], SIZE[0]), np.nan, np.float32))
     return [
-        _picture("cmyk.jpg", saved(plain("CMYK"), "JPEG")),
-        _picture("grey.jpg", saved(Image.new("L", SIZE, 90), "JPEG"), colour=(90, 90, 90)),
-        _picture("progressive.jpg", saved(plain(), "JPEG", progressive=True)),
-        _picture("quality-1.jpg", saved(plain(), "JPEG", quality=1), tolerance=30),
-        _picture("grey-16-bit.png", saved(grey16, "PNG"), colour=(128, 128, 128)),
+        _picture("cmyk.jpg", file_of(plain("CMYK"), "JPEG")),
+        _picture("grey.jpg", file_of(Image.new("L", SIZE, 90), "JPEG"), colour=(90, 90, 90)),
+        _picture("progressive.jpg", file_of(plain(), "JPEG", progressive=True)),
+        _picture("quality-1.jpg", file_of(plain(), "JPEG", quality=1), tolerance=30),
+        _picture("grey-16-bit.png", file_of(grey16, "PNG"), colour=(128, 128, 128)),
         _picture(
             "rgb-16-bit.png",
             forge.png(4, 3, b"\xff\xff\x80\x80\x00\x00" * 4, bits=16),
             (4, 3),
             (255, 128, 0),
         ),
-        _picture("1-bit.png", saved(Image.new("1", SIZE, 1), "PNG"), colour=WHITE),
-        _picture("palette-clear.png", saved(palette, "PNG", transparency=clear), colour=WHITE),
-        _picture("palette-clear.gif", saved(palette, "GIF", transparency=clear), colour=WHITE),
-        _picture("grey-alpha.png", saved(grey_alpha, "PNG"), colour=WHITE),
-        _picture("half-clear.png", saved(half_clear, "PNG"), colour=on_white),
-        _picture("half-clear.webp", saved(half_clear, "WEBP", lossless=True), colour=on_white),
-        _picture("half-clear.avif", saved(half_clear, "AVIF"), colour=on_white, tolerance=8),
-        _picture("cmyk.tiff", saved(plain("CMYK"), "TIFF")),
-        _picture("nan.tiff", saved(float_nan, "TIFF"), colour=BLACK),
+        _picture("1-bit.png", file_of(Image.new("1", SIZE, 1), "PNG"), colour=WHITE),
+        _picture("palette-clear.png", file_of(palette, "PNG", transparency=clear), colour=WHITE),
+        _picture("palette-clear.gif", file_of(palette, "GIF", transparency=clear), colour=WHITE),
+        _picture("grey-alpha.png", file_of(grey_alpha, "PNG"), colour=WHITE),
+        _picture("half-clear.png", file_of(half_clear, "PNG"), colour=on_white),
+        _picture("half-clear.webp", file_of(half_clear, "WEBP", lossless=True), colour=on_white),
+        _picture("half-clear.avif", file_of(half_clear, "AVIF"), colour=on_white, tolerance=8),
+        _picture("cmyk.tiff", file_of(plain("CMYK"), "TIFF")),
+        _picture("nan.tiff", file_of(float_nan, "TIFF"), colour=BLACK),
     ]
 
 
@@ -87,19 +90,19 @@ def _tiffs() -> list[Case]:
         (322, forge.LONG, 1, forge.longs(16)), (323, forge.LONG, 1, forge.longs(16)),
         (324, forge.LONG, 1, b""), (325, forge.LONG, 1, forge.longs(256)),
     )  # fmt: skip
-    loop = bytearray(saved(plain(), "TIFF"))
+    loop = bytearray(file_of(plain(), "TIFF"))
     (start,) = struct.unpack_from("<I", loop, 4)
     (n_entries,) = struct.unpack_from("<H", loop, start)
     struct.pack_into("<I", loop, start + 2 + 12 * n_entries, start)  # the next page is this one
-    fax = saved(Image.new("1", SIZE), "TIFF", compression="group4")
-    two = saved(plain(), "TIFF", save_all=True, append_images=[plain("L")])
+    fax = file_of(Image.new("1", SIZE), "TIFF", compression="group4")
+    two = file_of(plain(), "TIFF", save_all=True, append_images=[plain("L")])
     no_ratio = (282, 5, 1, forge.longs(1, 0))
     return [
-        _picture("lzw.tiff", saved(plain(), "TIFF", compression="tiff_lzw")),
-        _picture("deflate.tiff", saved(plain(), "TIFF", compression="tiff_adobe_deflate")),
-        _picture("jpeg-inside.tiff", saved(plain(), "TIFF", compression="jpeg"), tolerance=8),
+        _picture("lzw.tiff", file_of(plain(), "TIFF", compression="tiff_lzw")),
+        _picture("deflate.tiff", file_of(plain(), "TIFF", compression="tiff_adobe_deflate")),
+        _picture("jpeg-inside.tiff", file_of(plain(), "TIFF", compression="jpeg"), tolerance=8),
         _picture("fax.tiff", fax, colour=BLACK),
-        _picture("big.tiff", saved(plain(), "TIFF", big_tiff=True)),
+        _picture("big.tiff", file_of(plain(), "TIFF", big_tiff=True)),
         _picture("two-pages.tiff", two),
         _picture("loop-of-pages.tiff", bytes(loop)),
         _picture("tiles.tiff", forge.grey_tiff(16, 16, *tiles, pixels=dark), (16, 16), BLACK),
@@ -120,21 +123,21 @@ def _others() -> list[Case]:
     two = {"save_all": True, "append_images": [other], "duration": 40, "loop": 0}
     row = b"".join(bytes([grey]) for grey in (10, 10, 10, 200))
     runs = b"\x03\x0a\x01\xc8\0\0" * 2 + b"\0\x01"
-    wide_frame = bytearray(saved(plain("P"), "GIF"))
+    wide_frame = bytearray(file_of(plain("P"), "GIF"))
     struct.pack_into("<HH", wide_frame, 6, 1, 1)  # the screen is smaller than its frame
     heic = [_heic()] if importlib.util.find_spec("pillow_heif") else []
     return [
-        _picture("animated.gif", saved(plain("P"), "GIF", **two)),
-        _picture("animated.webp", saved(plain(), "WEBP", lossless=True, **two)),
-        _picture("animated.png", saved(plain(), "PNG", **two)),
-        _picture("animated.avif", saved(plain(), "AVIF", **two), tolerance=8),
+        _picture("animated.gif", file_of(plain("P"), "GIF", **two)),
+        _picture("animated.webp", file_of(plain(), "WEBP", lossless=True, **two)),
+        _picture("animated.png", file_of(plain(), "PNG", **two)),
+        _picture("animated.avif", file_of(plain(), "AVIF", **two), tolerance=8),
         _picture("10000-frames.gif", forge.gif_of_frames(10_000)),
         _picture("frame-beyond-screen.gif", bytes(wide_frame)),
-        _picture("no-screen.gif", b"GIF89a" + bytes(4) + saved(plain("P"), "GIF")[10:]),
+        _picture("no-screen.gif", b"GIF89a" + bytes(4) + file_of(plain("P"), "GIF")[10:]),
         _picture("upside-down.bmp", forge.bmp(4, -2, row * 2), (4, 2), (58, 58, 58)),
         _picture("runs.bmp", forge.bmp(4, 2, runs, packed=1), (4, 2), (58, 58, 58)),
-        _picture("lossy.webp", saved(plain(), "WEBP", quality=20), tolerance=8),
-        _picture("plain.avif", saved(plain(), "AVIF"), tolerance=8),
+        _picture("lossy.webp", file_of(plain(), "WEBP", quality=20), tolerance=8),
+        _picture("plain.avif", file_of(plain(), "AVIF"), tolerance=8),
         _picture("2000-chunks.png", forge.png_with(*[forge.chunk(b"zzZz", b"")] * 2000)),
         *heic,
     ]
@@ -152,13 +155,13 @@ def _turns() -> list[Case]:
     jpegs = [
         _picture(
             f"turn-{turn}.jpg",
-            saved(plain(), "JPEG", exif=forge.turned(turn)),
+            file_of(plain(), "JPEG", exif=forge.turned(turn)),
             SIZE if turn < 5 else TALL,
         )
         for turn in range(1, 9)
     ]
     others = [
-        _picture(f"turn-6.{kind}", saved(plain(), kind.upper(), exif=forge.turned(6)), TALL)
+        _picture(f"turn-6.{kind}", file_of(plain(), kind.upper(), exif=forge.turned(6)), TALL)
         for kind in ("png", "tiff")
     ]
     return [*jpegs, *others]
@@ -171,16 +174,18 @@ def _metadata() -> list[Case]:
     many = b"Exif\0\0II*\0" + forge.longs(8) + struct.pack("<H", 1) + orientations
     bomb = zlib.compress(bytes(900_000), 9)
     return [
-        _picture("exif-rubbish.jpg", saved(plain(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
-        _picture("exif-shared.jpg", saved(plain(), "JPEG", exif=shared.ljust(60_000, b"\0"))),
-        _picture("exif-many-turns.jpg", saved(plain(), "JPEG", exif=many.ljust(50_000, b"\6"))),
-        _picture("exif-turn-99.png", saved(plain(), "PNG", exif=forge.turned(99))),
+        _picture(
+            "exif-rubbish.jpg", file_of(plain(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+        ),
+        _picture("exif-shared.jpg", file_of(plain(), "JPEG", exif=shared.ljust(60_000, b"\0"))),
+        _picture("exif-many-turns.jpg", file_of(plain(), "JPEG", exif=many.ljust(50_000, b"\6"))),
+        _picture("exif-turn-99.png", file_of(plain(), "PNG", exif=forge.turned(99))),
         _picture("exif-rubbish.png", forge.png_with(forge.chunk(b"eXIf", b"no exif at all"))),
-        _picture("icc-rubbish.jpg", saved(plain(), "JPEG", icc_profile=b"no profile" * 50)),
-        _picture("icc-rubbish.png", saved(plain(), "PNG", icc_profile=bytes(500))),
+        _picture("icc-rubbish.jpg", file_of(plain(), "JPEG", icc_profile=b"no profile" * 50)),
+        _picture("icc-rubbish.png", file_of(plain(), "PNG", icc_profile=bytes(500))),
         _picture(
             "icc-rubbish.webp",
-            saved(plain(), "WEBP", lossless=True, icc_profile=forge.srgb_profile()[:150]),
+            file_of(plain(), "WEBP", lossless=True, icc_profile=forge.srgb_profile()[:150]),
         ),
         _picture("icc-of-rgb.jpg", _grey_with_rgb_profile(), colour=(90, 90, 90)),
         _picture("ztxt-bomb.png", forge.png_with(*[forge.chunk(b"zTXt", b"a\0\0" + bomb)] * 40)),
@@ -188,12 +193,12 @@ def _metadata() -> list[Case]:
             "html-comment.gif", forge.gif_with(b"!\xfe" + bytes([len(SCRIPT)]) + SCRIPT + b"\0")
         ),
         _picture("html-text.png", forge.png_with(forge.chunk(b"tEXt", b"Title\0" + SCRIPT))),
-        _picture("html-comment.jpg", saved(plain(), "JPEG", comment=SCRIPT)),
+        _picture("html-comment.jpg", file_of(plain(), "JPEG", comment=SCRIPT)),
     ]
 
 
 def _grey_with_rgb_profile() -> bytes:
-    return saved(Image.new("L", SIZE, 90), "JPEG", icc_profile=forge.srgb_profile())
+    return file_of(Image.new("L", SIZE, 90), "JPEG", icc_profile=forge.srgb_profile())
 
 
 def _tails() -> list[Case]:
@@ -201,15 +206,17 @@ def _tails() -> list[Case]:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("index.html", SCRIPT)
     # To a browser's eye a script: the size of the screen is the beginning of a comment.
-    script = bytearray(saved(plain("P"), "GIF"))
+    script = bytearray(file_of(plain("P"), "GIF"))
     script[6:8] = b"/*"
     return [
-        _picture("zip-tail.jpg", saved(plain(), "JPEG") + packed.getvalue()),
-        _picture("html-tail.png", saved(plain(), "PNG") + SCRIPT * 100),
-        _picture("php-tail.webp", saved(plain(), "WEBP", lossless=True) + b"<?php phpinfo() ?>"),
-        _picture("second-picture.jpg", saved(plain(), "JPEG") + saved(noise(), "JPEG")),
+        _picture("zip-tail.jpg", file_of(plain(), "JPEG") + packed.getvalue()),
+        _picture("html-tail.png", file_of(plain(), "PNG") + SCRIPT * 100),
+        _picture("php-tail.webp", file_of(plain(), "WEBP", lossless=True) + b"<?php phpinfo() ?>"),
+        _picture(
+            "second-picture.jpg", file_of(plain(), "JPEG") + file_of(random_picture(SIZE), "JPEG")
+        ),
         Case("script.gif", of(bytes(script) + b"*/=1;alert(1)"), None, (0x2A2F, SIZE[1]), None),
-        _picture("jpeg-named.png", saved(plain(), "JPEG")),
-        _picture("png-named.jpg", saved(plain(), "PNG")),
-        _picture("webp-named.gif", saved(plain(), "WEBP", lossless=True)),
+        _picture("jpeg-named.png", file_of(plain(), "JPEG")),
+        _picture("png-named.jpg", file_of(plain(), "PNG")),
+        _picture("webp-named.gif", file_of(plain(), "WEBP", lossless=True)),
     ]

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.helpers.clients import FORM, form
 from tests.hostile.case import Case
-
-BOUNDARY = "27182818284590452353602874713526"
-KIND = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 @dataclass(frozen=True)
@@ -68,21 +66,13 @@ def send_all(url: str, worker: int, route: str, cases: Iterable[Case]) -> Iterat
 
 def post(url: str, route: str, data: bytes, name: str) -> tuple[int, bytes]:
     """Upload one file as a form; return status and body."""
-    place = f'Content-Disposition: form-data; name="image"; filename="{name}"'
-    head = f"--{BOUNDARY}\r\n{place}\r\n\r\n".encode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
     try:
-        body = head + data + f"\r\n--{BOUNDARY}--\r\n".encode()
-        connection.request("POST", route, body, {"Content-Type": KIND})
+        connection.request("POST", route, form(data, name), {"Content-Type": FORM})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started (Linux only)."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def memory_mb(pid: int, field: str) -> float:

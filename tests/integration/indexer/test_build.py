@@ -12,18 +12,12 @@ from PIL import Image
 
 from index.search.reference import ReferenceStore
 from index.snapshot import DataFolder
-from indexer.cli import main
 from models.encoder import Encoder
 from models.preprocess import read_picture
+from tests.helpers.commands import run
 from tests.helpers.compare import assert_same_neighbours
-from tests.helpers.fakes import picture_bytes, write_pictures
-
-
-def run(*arguments):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code
+from tests.helpers.files import flip_bit
+from tests.helpers.pictures import picture_bytes, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +221,7 @@ def test_verify_names_a_damaged_file(built, tmp_path, capsys):
         for name in [*snapshot.manifest.files, "manifest.json"]:
             (draft / name).write_bytes((snapshot.folder / name).read_bytes())
         DataFolder(tmp_path / "data").set_current(snapshot.id)
-    content = bytearray((draft / "encoder.tflite").read_bytes())
-    content[len(content) // 2] ^= 1
-    (draft / "encoder.tflite").write_bytes(content)
+    flip_bit(draft / "encoder.tflite")
 
     assert run("verify", "--data", tmp_path / "data") == 1
     assert "encoder.tflite" in "".join(capsys.readouterr())

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from index.snapshot import DataFolder
-from indexer.cli import main
+from tests.helpers.commands import run
 from tests.helpers.tiny_encoders import write_float
 from tests.hostile.corpus import BY_NAME, CASES
 
@@ -23,12 +23,8 @@ def built(tmp_path_factory):
     for case in CASES:
         (pictures / case.name).write_bytes(case.make())
     encoder = write_float(folder / "tiny.tflite")
-    with pytest.raises(SystemExit) as ended:
-        main(
-            ["build", str(pictures), "--data", str(folder / "data"), "--clusters", "2",
-             "--encoder", str(encoder)]
-        )  # fmt: skip
-    assert ended.value.code == 0
+    how = ("--clusters", 2, "--encoder", encoder)
+    assert run("build", pictures, "--data", folder / "data", *how) == 0
     return DataFolder(folder / "data")
 
 
@@ -59,7 +55,5 @@ def test_strict_build_names_the_first_hostile_file(tmp_path, capsys):
     folder.mkdir()
     for name in ("1x1.png", "huge-tile.tiff", "page.html"):
         (folder / name).write_bytes(BY_NAME[name].make())
-    with pytest.raises(SystemExit) as ended:
-        main(["build", str(folder), "--data", str(tmp_path / "data"), "--strict"])
-    assert ended.value.code == 1
+    assert run("build", folder, "--data", tmp_path / "data", "--strict") == 1
     assert "2 files cannot be used, the first is huge-tile.tiff" in capsys.readouterr().err

@@ -7,10 +7,8 @@ import pytest
 from index.snapshot import DataFolder
 from index.verification import verify
 from indexer import reindexing
-from tests.helpers.fakes import noise_picture, write_pictures
-from tests.integration.indexer.test_reindex import build, encoder, run
-
-__all__ = ["encoder"]  # a fixture
+from tests.helpers.commands import run
+from tests.helpers.pictures import noise_picture, write_pictures
 
 HEADER = "path,species,year,tame\n"
 
@@ -21,10 +19,14 @@ def place(encoder, tmp_path):
     write_pictures(tmp_path / "images", 6)
     lines = "000.png,fox,2019,true\n001.png,owl,2021,false\n002.png,owl,,\nstray.png,owl,1,true\n"
     (tmp_path / "said.csv").write_text(HEADER + lines)
-    build(
-        tmp_path / "images", tmp_path / "data", encoder, "--metadata", tmp_path / "said.csv"
-    )  # fmt: skip
+    build(tmp_path, encoder)
     return tmp_path
+
+
+def build(place, encoder):
+    """Build without training, with the metadata of said.csv."""
+    how = ("--encoder", encoder, "--clusters", 2, "--metadata", place / "said.csv")
+    assert run("build", place / "images", "--data", place / "data", *how) == 0
 
 
 def said(place):
@@ -47,9 +49,7 @@ THREE = {"000.png": FOX, "001.png": OWL, "002.png": {"species": "owl"}}
 def test_a_build_takes_what_a_file_says(place, capsys, encoder):
     """Numbers are numbers; an empty cell says nothing; strangers and pictures left out are told."""
     assert said(place) == THREE
-    build(
-        place / "images", place / "data", encoder, "--metadata", place / "said.csv"
-    )  # fmt: skip
+    build(place, encoder)
     assert (
         "metadata: 3 of 6 pictures have no line, 1 line no picture (the first: 'stray.png')"
         in capsys.readouterr().err

@@ -12,27 +12,11 @@ from hypothesis import strategies as st
 from index.build_settings import Drift
 from index.snapshot import DataFolder
 from index.verification import verify
-from indexer.cli import main
 from indexer.encoding import vectors as encoding
+from tests.helpers.commands import run
 from tests.helpers.compare import assert_same_neighbours
-from tests.helpers.fakes import noise_picture, write_pictures
-
-
-def run(*arguments):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    """Train one small encoder for all tests."""
-    folder = tmp_path_factory.mktemp("encoder")
-    write_pictures(folder / "images", 8)
-    assert run("build", folder / "images", "--data", folder / "data", "--steps", 2) == 0
-    with DataFolder(folder / "data").open_current() as snapshot:
-        return shutil.copytree(snapshot.folder, folder / "kept")
+from tests.helpers.files import flip_bit
+from tests.helpers.pictures import noise_picture, write_pictures
 
 
 @pytest.fixture
@@ -261,10 +245,7 @@ def test_a_damaged_snapshot_is_not_carried_over(collection, capsys):
     """A flipped byte in the old vectors is named; it does not get a new checksum."""
     images, data = collection
     folder = DataFolder(data)
-    file = folder.snapshots / folder.current_id() / "vectors.faiss"
-    content = bytearray(file.read_bytes())
-    content[100_000] ^= 1
-    file.write_bytes(content)
+    flip_bit(folder.snapshots / folder.current_id() / "vectors.faiss", at=100_000)
     noise_picture(80).save(images / "new.png")
 
     assert run("reindex", "--data", data) == 1

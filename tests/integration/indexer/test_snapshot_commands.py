@@ -1,15 +1,15 @@
 """Listing, going back and pruning, over copies of the golden snapshot."""
 
-import dataclasses
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
 from index.snapshot import DataFolder
-from indexer.cli import main
 from tests.golden.make import GOLDEN
+from tests.helpers.commands import run
+from tests.helpers.published import publish_again
 
 
 @pytest.fixture
@@ -17,23 +17,18 @@ def data(tmp_path):
     """Give a data folder with five snapshots."""
     folder = DataFolder(shutil.copytree(GOLDEN / "schema-1", tmp_path / "data"))
     for _ in range(4):
-        with folder.locked(), folder.open_current() as old, folder.draft() as draft:
-            draft.link_from(old, old.manifest.files)
-            now = datetime.now(UTC).isoformat()
-            draft.publish(dataclasses.replace(old.manifest, created=now))
+        publish_again(folder)
     return folder
 
 
-def run(data, *command):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main(["snapshots", *command, "--data", str(data.root)])
-    return ended.value.code
+def snapshots(data, *command):
+    """Run `snapshots` in this process and return its exit code."""
+    return run("snapshots", *command, "--data", data.root)
 
 
 def listed(data, capsys):
     """Return what `snapshots list` says."""
-    assert run(data, "list", "--json") == 0
+    assert snapshots(data, "list", "--json") == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -52,11 +47,11 @@ def test_the_list_has_every_snapshot_and_marks_the_live_one(data, capsys):
 def test_going_back_and_forth(data, capsys):
     """Any snapshot can be made the live one; an unknown one is told and nothing changes."""
     ids = data.ids()
-    assert run(data, "rollback", ids[1]) == 0
+    assert snapshots(data, "rollback", ids[1]) == 0
     assert data.current_id() == ids[1]
-    assert run(data, "rollback", ids[4]) == 0
+    assert snapshots(data, "rollback", ids[4]) == 0
     assert data.current_id() == ids[4]
-    assert run(data, "rollback", "20200101T000000000000Z-00000000") == 1
+    assert snapshots(data, "rollback", "20200101T000000000000Z-00000000") == 1
     assert "there is no snapshot 2020" in capsys.readouterr().err
     assert (data.current_id(), data.ids()) == (ids[4], ids)
 
@@ -66,7 +61,7 @@ def test_pruning_keeps_the_newest_and_the_live_one(data, capsys, options, kept):
     """Three by default; the one that was gone back to stays, however old."""
     ids = data.ids()
     data.set_current(ids[0])
-    assert run(data, "prune", *options) == 0
+    assert snapshots(data, "prune", *options) == 0
     assert data.ids() == [ids[number] for number in kept]
     assert f"removed {5 - len(kept)} snapshots" in capsys.readouterr().out
 
@@ -75,5 +70,5 @@ def test_pruning_leaves_what_is_open(data):
     """As by a service that has not come to the new one yet."""
     ids = data.ids()
     with data.open(ids[1]):
-        assert run(data, "prune") == 0
+        assert snapshots(data, "prune") == 0
     assert data.ids() == ids[1:]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from index.snapshot import DataFolder
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, picture_bytes, write_pictures
+from tests.helpers.apps import running_app
+from tests.helpers.pictures import picture_bytes, write_pictures
 from tests.helpers.published import QUALITY, publish_pictures
 
 N_NOISE = 10
@@ -47,16 +47,9 @@ def place(tmp_path):
 
 @pytest.fixture
 def app_of():
-    """Give a function Settings -> app; what it opens is closed at the end."""
-    apps = []
-
-    def make(settings, open_encoder=lambda snapshot: FakeEncoder()):
-        apps.append(make_app(settings, open_encoder))
-        return apps[-1]
-
-    yield make
-    for app in apps:
-        app.extensions[KEY].holder.stop()
+    """Give a function Settings, open_encoder -> app; what it opens is closed at the end."""
+    with ExitStack() as stack:
+        yield lambda *how: stack.enter_context(running_app(*how))
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import zlib
 
 import pytest
 
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, picture_bytes
+from tests.helpers.apps import running_app
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.pictures import picture_bytes
 
 SEARCH = "/api/v1/search"
 FORM = "multipart/form-data; boundary=x"
@@ -180,14 +180,11 @@ def test_fault_of_ours_is_a_500_without_detail(place, caplog):
             raise ZeroDivisionError("secret detail")
 
     place.publish()
-    app = make_app(Settings(data=place.data.root), lambda snapshot: Broken())
-    try:
+    with running_app(Settings(data=place.data.root), lambda snapshot: Broken()) as app:
         client = app.test_client()
         answer = client.post(SEARCH, data={"image": (io.BytesIO(picture_bytes((9, 9, 9))), "a")})
         assert refused(answer) == (500, "internal")
         assert b"secret" not in answer.data
         page = client.post("/search", data={"image": (io.BytesIO(picture_bytes((9, 9, 9))), "a")})
         assert (page.status_code, page.mimetype) == (500, "text/html")
-    finally:
-        app.extensions[KEY].holder.stop()
     assert sum("secret detail" in (record.exc_text or "") for record in caplog.records) == 2

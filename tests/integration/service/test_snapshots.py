@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from index.snapshot import DataFolder
 from service.errors import NotReady
 from service.settings import Settings
 from service.snapshots import SnapshotHolder
 from tests.helpers.fakes import FakeEncoder
+from tests.helpers.files import flip_bit
+from tests.helpers.waiting import wait_for
 
 FAR_S = 3600.0  # a holder that looks only when it is told to
 
@@ -28,14 +29,6 @@ def holder_of():
         holder.stop()
 
 
-def eventually(claim, within_s=20.0):
-    """Wait until a claim holds."""
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.005)
-
-
 def live_id(holder):
     """Return the id of the live snapshot, or None."""
     try:
@@ -45,12 +38,9 @@ def live_id(holder):
         return None
 
 
-def damage(data: DataFolder, snapshot_id, name="catalogue.sqlite"):
-    """Flip a bit in the middle of a file, without changing its size."""
-    path = data.snapshots / snapshot_id / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+def damage(place, snapshot_id, name="catalogue.sqlite"):
+    """Flip a bit of a published file."""
+    flip_bit(place.data.snapshots / snapshot_id / name)
 
 
 def test_nothing_published_is_not_ready_until_it_is(place, holder_of):
@@ -71,7 +61,7 @@ def test_new_snapshot_is_picked_up_by_itself(place, holder_of):
     holder.start()
     assert live_id(holder) == first
     second = place.publish()
-    eventually(lambda: live_id(holder) == second)
+    wait_for(lambda: live_id(holder) == second)
 
 
 def test_request_in_flight_ends_on_its_snapshot(place, holder_of):
@@ -105,7 +95,7 @@ def test_damaged_snapshot_leaves_the_old_one(place, holder_of):
     holder = holder_of(place.data)
     holder.look()
     second = place.publish()
-    damage(place.data, second)
+    damage(place, second)
     holder.look()
     assert live_id(holder) == first
     problem = holder.problem()
@@ -120,7 +110,7 @@ def test_damaged_snapshot_leaves_the_old_one(place, holder_of):
 def test_damaged_snapshot_at_the_start_falls_back(place, holder_of):
     """A worker that starts beside a damaged snapshot answers from the one before."""
     first, second = place.publish(), place.publish()
-    damage(place.data, second)
+    damage(place, second)
     holder = holder_of(place.data)
     holder.look()
     assert live_id(holder) == first
@@ -128,7 +118,7 @@ def test_damaged_snapshot_at_the_start_falls_back(place, holder_of):
 
 def test_only_snapshot_is_damaged(place, holder_of):
     """Without another one there is no answer, but the reason."""
-    damage(place.data, place.publish())
+    damage(place, place.publish())
     holder = holder_of(place.data)
     holder.look()
     with pytest.raises(NotReady, match="catalogue.sqlite"), holder.use():
@@ -185,7 +175,7 @@ def test_nonsense_in_current_leaves_the_old_one(place, holder_of, content):
     assert live_id(holder) == first
     assert holder.problem() is not None
     second = place.publish()
-    eventually(lambda: live_id(holder) == second)
+    wait_for(lambda: live_id(holder) == second)
     assert holder.problem() is None
 
 
@@ -203,19 +193,19 @@ class LargeFiles:
 def test_damaged_large_file_is_noticed_in_the_background(place, holder_of):
     """Opening does not read it; the check does, and goes back to the snapshot before."""
     large = LargeFiles(place)
-    damage(place.data, large.second, "large.bin")
+    damage(place, large.second, "large.bin")
     holder = holder_of(place.data, poll_s=0.01)
     holder.look()
     assert live_id(holder) == large.second
     holder.start()
-    eventually(lambda: live_id(holder) == large.first)
+    wait_for(lambda: live_id(holder) == large.first)
     assert "large.bin" in holder.problem().message
 
 
 def test_a_damaged_snapshot_answers_until_the_one_before_is_open(place, holder_of):
     """Requests go on without a gap: the other snapshot is opened first, then swapped in."""
     large = LargeFiles(place)
-    damage(place.data, large.second, "large.bin")
+    damage(place, large.second, "large.bin")
     stop, seen = threading.Event(), []
 
     def ask():
@@ -225,7 +215,7 @@ def test_a_damaged_snapshot_answers_until_the_one_before_is_open(place, holder_o
     def open_encoder(snapshot):
         if snapshot.id == large.first:  # only now, when the second is found to be damaged
             n_before = len(seen)
-            eventually(lambda: len(seen) > n_before + 100)
+            wait_for(lambda: len(seen) > n_before + 100)
         return FakeEncoder()
 
     holder = holder_of(place.data, open_encoder, poll_s=0.01)
@@ -234,7 +224,7 @@ def test_a_damaged_snapshot_answers_until_the_one_before_is_open(place, holder_o
     asking.start()
     try:
         holder.start()
-        eventually(lambda: large.first in seen)
+        wait_for(lambda: large.first in seen)
     finally:
         stop.set()
         asking.join()
@@ -244,10 +234,10 @@ def test_a_damaged_snapshot_answers_until_the_one_before_is_open(place, holder_o
 def test_damaged_large_file_of_the_only_snapshot(place, holder_of):
     """Rather no answer than nonsense."""
     only = place.publish(files={"large.bin": bytes(2 << 20)})
-    damage(place.data, only, "large.bin")
+    damage(place, only, "large.bin")
     holder = holder_of(place.data, poll_s=0.01)
     holder.start()
-    eventually(lambda: live_id(holder) is None)
+    wait_for(lambda: live_id(holder) is None)
 
 
 def test_large_files_are_checked_by_one_worker(place, holder_of):
@@ -255,15 +245,15 @@ def test_large_files_are_checked_by_one_worker(place, holder_of):
     large = LargeFiles(place)
     first, second = (holder_of(place.data, poll_s=0.01) for _ in range(2))
     first.start()
-    eventually(lambda: checked(first))
+    wait_for(lambda: checked(first))
     second.start()
     time.sleep(0.1)
     assert not checked(second)
-    damage(place.data, large.second, "large.bin")  # the first does not read it again
+    damage(place, large.second, "large.bin")  # the first does not read it again
     time.sleep(0.1)
     assert live_id(first) == large.second
     first.stop()
-    eventually(lambda: live_id(second) == large.first)
+    wait_for(lambda: live_id(second) == large.first)
 
 
 def checked(holder):
@@ -291,7 +281,7 @@ def test_many_requests_over_many_swaps(place, holder_of):
         thread.start()
     for _ in range(5):
         published = place.publish()
-        eventually(lambda published=published: published in seen)
+        wait_for(lambda published=published: published in seen)
     stop.set()
     for thread in threads:
         thread.join()

@@ -16,7 +16,7 @@ import pytest
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder, Snapshot
-from tests.helpers.fakes import publish_vectors
+from tests.helpers.published import publish_vectors
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder
 from index.verification import verify
-from tests.helpers.fakes import publish_vectors
+from tests.helpers.published import publish_vectors
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from indexer.dataset import PixelSource, Scanned, Skipped, scan, scan_file, walk
 from indexer.errors import NotAFolder
 from models.preprocess import Limits, read_picture
-from tests.helpers.fakes import picture_bytes, write_pictures
+from tests.helpers.pictures import picture_bytes, write_pictures
 
 
 def names(paths):

@@ -19,6 +19,7 @@ from models.encoder import (
 )
 from models.errors import EncoderError, ModelMismatch
 from tests.helpers import paths
+from tests.helpers.files import flip_bit
 from tests.unit.models.golden.make import N_SAMPLE, pictures
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -248,9 +249,7 @@ def test_encode_works_when_the_file_is_gone(
 
 def test_open_refuses_a_flipped_byte(copied: Path) -> None:
     """The checksum guards the file."""
-    content = bytearray(copied.read_bytes())
-    content[len(content) // 2] ^= 1
-    copied.write_bytes(bytes(content))
+    flip_bit(copied)
     with pytest.raises(ModelMismatch, match="copy both files from the same export"):
         Encoder.open(copied)
 

@@ -9,7 +9,7 @@ from index.snapshot import DataFolder
 from service import duplicate_cache
 from service.duplicate_cache import KEPT, Duplicates, n_compared
 from service.errors import InvalidRequest
-from tests.helpers.fakes import publish_vectors
+from tests.helpers.published import publish_vectors
 
 # Rows 0 and 1 score 0.8, 2 and 3 score 1; all others 0.
 VECTORS = np.array(

@@ -12,7 +12,9 @@ from models.preprocess import Limits
 from service import search
 from service.images.decoding import Decoding
 from service.snapshots import Live
-from tests.helpers.fakes import FakeEncoder, picture_bytes, publish_vectors
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.pictures import picture_bytes
+from tests.helpers.published import publish_vectors
 
 
 class CropEncoder(FakeEncoder):

@@ -5,11 +5,10 @@ import re
 import pytest
 
 from service.api.schemas import ImageInfo, SearchBody, SearchResponse, SearchResult
-from service.app import make_app
-from service.context import KEY
 from service.errors import CODES
 from service.settings import Settings, markdown_list
 from tests.helpers import paths
+from tests.helpers.apps import running_app
 
 DOCS = (paths.ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
 
@@ -21,8 +20,8 @@ def test_settings_list_is_the_generated_one():
 
 def test_every_route_is_described(tmp_path):
     """No address is served that the document does not name."""
-    app = make_app(Settings(data=tmp_path), lambda snapshot: None)
-    app.extensions[KEY].holder.stop()
+    with running_app(Settings(data=tmp_path)) as app:
+        pass
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
     written = {re.sub(r"<(?:int:)?(?:image_)?(\w+)>", r"{\1}", rule) for rule in rules}
     assert {rule for rule in written if f"{rule}`" not in DOCS} == set()

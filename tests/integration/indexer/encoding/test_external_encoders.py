@@ -8,22 +8,14 @@ import pytest
 from PIL import Image
 
 from index.snapshot import DataFolder
-from indexer.cli import main
 from models.preprocess import read_picture
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import noise_picture, write_pictures
+from tests.helpers.apps import running_app
+from tests.helpers.commands import run
+from tests.helpers.pictures import file_of, noise_picture, write_pictures
 from tests.helpers.tiny_encoders import DIM, KERNEL, write_float, write_quantized
 
 N = 20
-
-
-def run(*arguments):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +40,12 @@ def built(images, tmp_path):
 
 def ask_service(data, picture):
     """Upload a picture, ask for neighbours and groups; return the answers and the collection."""
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    app = make_app(Settings(data=data.root, poll_s=0.05))
-    try:
+    with running_app(Settings(data=data.root, poll_s=0.05), open_encoder=None) as app:
         client = app.test_client()
-        form = {"image": (io.BytesIO(file.getvalue()), "query.png")}
+        form = {"image": (io.BytesIO(file_of(picture)), "query.png")}
         found = client.post("/api/v1/search", data=form)
         pages = [client.get(page).status_code for page in ("/", "/groups", "/collection")]
         return found.json, client.get("/api/v1/collection").json, pages
-    finally:
-        app.extensions[KEY].holder.stop()
 
 
 def check_whole_way(data, dim, capsys):

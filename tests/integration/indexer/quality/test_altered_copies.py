@@ -9,7 +9,6 @@ from PIL import Image
 
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder
-from indexer.cli import main
 from indexer.collection.records import make_record
 from indexer.dataset import Scanned, scan, walk
 from indexer.errors import EncodingsAlike, NothingToCheck
@@ -22,18 +21,12 @@ from indexer.quality.altered_copies import (
     self_check,
     spread_of,
 )
-from tests.helpers import paths
-from tests.helpers.fakes import FakeEncoder, write_pictures
+from tests.helpers.commands import run
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.pictures import write_pictures
 
 N = 24
-GOLDEN = paths.GOLDEN_ENCODER  # an encoder, so none is trained
-
-
-def run(*arguments):
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return ended.value.code
 
 
 def subject_of(folder, encoder=None):
@@ -181,7 +174,7 @@ def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("checked")
     for name in ("one", "two"):
         write_pictures(root / "images" / name, N // 2)
-    command = ("build", root / "images", "--data", root / "data", "--encoder", GOLDEN)
+    command = ("build", root / "images", "--data", root / "data", "--encoder", GOLDEN_ENCODER)
     assert run(*command, "--clusters", 2) == 0
     return root / "images", root / "data"
 

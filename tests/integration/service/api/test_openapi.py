@@ -5,7 +5,8 @@ import io
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.openapi import check_described
+from tests.helpers.pictures import picture_bytes
 
 ASKED = [
     ("/api/v1/search", "post", lambda ids: {"json": {"vector": [1, 0, 0, 1], "with_vector": True}}),
@@ -47,14 +48,6 @@ def asked(client, path, method, how):
     return getattr(client, method)(path, **how)
 
 
-def check(document, path, method, answer):
-    """Check that an answer is one that the document promises."""
-    promised = document["paths"][path][method]["responses"][str(answer.status_code)]
-    schema = promised["content"][answer.mimetype]["schema"]
-    whole = {**schema, "components": document["components"]}
-    assert list(Draft202012Validator(whole).iter_errors(answer.json)) == []
-
-
 @pytest.fixture
 def document(client):
     """Give the document as it is served."""
@@ -64,14 +57,14 @@ def document(client):
 @pytest.mark.parametrize(("path", "method", "how"), ASKED)
 def test_answer_is_as_described(client, ids, document, path, method, how):
     """Every status and every field that is answered stands in the document."""
-    check(document, path, method, asked(client, path, method, how(list(ids.values()))))
+    check_described(document, path, method, asked(client, path, method, how(list(ids.values()))))
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/api/v1/collection", "/api/v1/images"])
 def test_answer_without_a_snapshot_is_as_described(empty_client, path):
     """So does the 503 before the first snapshot."""
     document = empty_client.get("/openapi.json").json
-    check(document, path, "get", empty_client.get(path))
+    check_described(document, path, "get", empty_client.get(path))
 
 
 @pytest.mark.parametrize(

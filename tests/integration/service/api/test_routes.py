@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.app import make_app
-from service.context import KEY
 from service.route_table import API
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, noise_picture, picture_bytes
+from tests.helpers.apps import running_app
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.pictures import noise_picture, picture_bytes
 
 RESULT_FIELDS = {
     "id", "score", "path", "cluster", "width", "height", "thumbnail_url", "metadata",
@@ -419,8 +419,7 @@ def test_bounds_are_settings(place):
     """The operator's limits hold in addresses, JSON, batches and forms, and are documented."""
     place.publish()
     settings = Settings(data=place.data.root, max_limit=12, max_batch=2)
-    app = make_app(settings, lambda snapshot: FakeEncoder())
-    try:
+    with running_app(settings) as app:
         client = app.test_client()
         searches = [{"vector": [0, 0, 0, 1], "limit": limit} for limit in (12, 13)]
         assert client.get(f"{API}/images?limit=12").status_code == 200
@@ -437,8 +436,6 @@ def test_bounds_are_settings(place):
         assert client.post(f"{API}/search", data=form).status_code == 422
         batch = client.get("/openapi.json").json["components"]["schemas"]["BatchBody"]
         assert batch["properties"]["searches"]["maxItems"] == 2
-    finally:
-        app.extensions[KEY].holder.stop()
 
 
 def test_encode_gives_the_vector_that_search_uses(client, place):

@@ -9,10 +9,9 @@ from schemathesis.checks import negative_data_rejection, positive_data_acceptanc
 
 from index.snapshot import DataFolder
 from service.api.openapi import document
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, write_pictures
+from tests.helpers.apps import running_app
+from tests.helpers.pictures import write_pictures
 from tests.helpers.published import QUALITY, publish_pictures
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")
@@ -35,11 +34,10 @@ def app(tmp_path_factory):
     data = DataFolder(folder / "data")
     metadata = {"001.png": {"mood": "<i>dark</i>", "year": 1999}}
     publish_pictures(data, folder / "pictures", n_clusters=2, files=QUALITY, metadata=metadata)
-    app = make_app(Settings(data=data.root), lambda snapshot: FakeEncoder())
-    app.config["PROPAGATE_EXCEPTIONS"] = False
-    schema.app = app
-    yield app
-    app.extensions[KEY].holder.stop()
+    with running_app(Settings(data=data.root)) as app:
+        app.config["PROPAGATE_EXCEPTIONS"] = False
+        schema.app = app
+        yield app
 
 
 def asked(case):

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from service.settings import Settings
-from tests.integration.service.api.test_openapi import check
+from tests.helpers.openapi import check_described
 
 KEYS = ("first key", "zweiter-Schlüssel")
 GUARDED = [
@@ -103,7 +103,7 @@ def test_key_is_not_said_back(locked):
 def test_refusal_is_as_described(locked):
     """The 401 stands in the document, with the ways to send a key."""
     document = locked.get("/openapi.json", headers={"X-API-Key": "first key"}).json
-    check(document, "/api/v1/collection", "get", locked.get("/api/v1/collection"))
+    check_described(document, "/api/v1/collection", "get", locked.get("/api/v1/collection"))
     assert len(document["components"]["securitySchemes"]) == 3
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, picture_bytes
-from tests.integration.service.api.test_openapi import check
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.openapi import check_described
+from tests.helpers.pictures import picture_bytes
+from tests.helpers.waiting import wait_for
 
 
 class SlowEncoder(FakeEncoder):
@@ -54,14 +55,6 @@ def upload(app, number=0):
     return app.test_client().post("/api/v1/search", data=files)
 
 
-def wait_for(claim, within_s=30):
-    """Wait until a claim holds."""
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.005)
-
-
 def test_requests_beyond_the_queue_are_refused_at_once(busy_app, slow):
     """Of ten uploads two are worked on, one waits, and seven hear 503 with Retry-After."""
     app = busy_app(threads=2, queue=1, wait_s=60.0, decodes=9)
@@ -94,7 +87,8 @@ def test_waiting_for_a_slot_is_bounded(busy_app, slow):
     assert (answer.status_code, page.status_code, document.status_code) == (503, 503, 503)
     assert "<html" in page.text
     assert "busy" in page.text
-    check(app.test_client().get("/openapi.json").json, "/api/v1/collection", "get", answer)
+    described = app.test_client().get("/openapi.json").json
+    check_described(described, "/api/v1/collection", "get", answer)
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz", "/static/lookalike.css"])

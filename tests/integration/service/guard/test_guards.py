@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import SettingsError
 from service.settings import Settings
-from tests.integration.service.api.test_openapi import check
+from tests.helpers.openapi import check_described
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_who_asks_too_much_hears_429(client_of):
     answer = client.get("/api/v1/collection")
     assert answer.json["error"]["code"] == "rate_limited"
     assert 1 <= int(answer.headers["Retry-After"]) <= 3601
-    check(document, "/api/v1/collection", "get", answer)
+    check_described(document, "/api/v1/collection", "get", answer)
     assert "<html" in client.get("/").text
     assert client.get("/").status_code == 429
     assert statuses(client, 1, **from_("192.0.2.1")) == [200]

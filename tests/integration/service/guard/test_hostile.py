@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from index.snapshot import DataFolder
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, write_pictures
+from tests.helpers.apps import running_app
+from tests.helpers.clients import FORM, form
+from tests.helpers.pictures import write_pictures
 from tests.helpers.published import publish_pictures
 from tests.hostile.corpus import BY_NAME, CASES
 
-BOUNDARY = "31415926535897932384626433832795"
 DRAWN = re.compile(rb"(?<=base64,|value=\")[A-Za-z0-9+/]{20,}=*(?=\")")
 ROUTES = ("/api/v1/search", "/api/v1/encode", "/search")
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -30,20 +29,14 @@ def client(tmp_path_factory):
     write_pictures(folder / "pictures", 3)
     data = DataFolder(folder / "data")
     publish_pictures(data, folder / "pictures")
-    app = make_app(Settings(data=data.root), lambda snapshot: FakeEncoder())
-    app.config["PROPAGATE_EXCEPTIONS"] = False  # a fault is a 500, as it is for a stranger
-    yield app.test_client()
-    app.extensions[KEY].holder.stop()
+    with running_app(Settings(data=data.root)) as app:
+        app.config["PROPAGATE_EXCEPTIONS"] = False  # a fault is a 500, as it is for a stranger
+        yield app.test_client()
 
 
 def upload(client, route, data, name="a"):
     """Send a file and return the answer; Werkzeug's own way would write large ones to disk."""
-    head = (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
-    )
-    body = head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
-    kind = f"multipart/form-data; boundary={BOUNDARY}"
-    return client.post(route, data=body, content_type=kind)
+    return client.post(route, data=form(data, name), content_type=FORM)
 
 
 def without_pictures(body):

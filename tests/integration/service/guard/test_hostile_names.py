@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from index.snapshot import DataFolder
-from service.app import make_app
-from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import FakeEncoder, noise_picture
+from tests.helpers.apps import running_app
+from tests.helpers.pictures import noise_picture
 from tests.helpers.published import publish_pictures
 
 NAMES = [
@@ -77,9 +76,8 @@ def place(tmp_path_factory):
     data = DataFolder(around / "data")
     everyone = {os.fsdecode(name): METADATA for name in NAMES}
     publish_pictures(data, pictures, n_clusters=2, metadata=everyone)
-    app = make_app(Settings(data=data.root), lambda snapshot: FakeEncoder())
-    yield app.test_client(), pictures, around
-    app.extensions[KEY].holder.stop()
+    with running_app(Settings(data=data.root)) as app:
+        yield app.test_client(), pictures, around
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from models.decoder import Decoder
 from models.encoder import Encoder
 from service.settings import Settings
 from tests.helpers import paths
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.pictures import picture_bytes
 
 GOLDEN = paths.GOLDEN_ENCODER
 NAMES = ("encoder.tflite", "encoder.json", "decoder.tflite", "decoder.json")

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.context import KEY
 from service.settings import Settings
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.pictures import picture_bytes
 from tests.integration.service.guard.test_access import KEYS
 
 

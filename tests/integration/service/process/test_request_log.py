@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.pictures import picture_bytes
 
 LINE = re.compile(r"request=(\S+) method=(\S+) route=(\S+) status=(\d+) ms=[\d.]+ mode=(\S+)")
 

@@ -12,7 +12,7 @@ from index.snapshot import DataFolder
 from service.settings import Settings
 from service.web.pager import Pager
 from service.web.results import N_RESULTS
-from tests.helpers.fakes import noise_picture, picture_bytes, write_pictures
+from tests.helpers.pictures import noise_picture, picture_bytes, write_pictures
 from tests.helpers.published import publish_pictures
 
 RED = "later/red & <b>.png"

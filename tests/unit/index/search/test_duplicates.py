@@ -8,13 +8,8 @@ from sklearn.cluster import DBSCAN
 
 from index.search.duplicates import describe, duplicate_groups
 from index.snapshot import DataFolder
-from tests.helpers.fakes import publish_vectors
-
-
-def at(*degrees):
-    """Return vectors in the plane at some angles."""
-    angles = np.radians(np.array(degrees, np.float64))
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+from tests.helpers.matrices import at_angles
+from tests.helpers.published import publish_vectors
 
 
 @pytest.fixture
@@ -32,19 +27,19 @@ def groups_of(tmp_path):
 
 def test_groups_are_chains_of_near_pictures(groups_of):
     """Within 10 degrees: 0, 8 and 16 join through the middle one; 60 stays alone; 90, 91 pair."""
-    vectors = at(0, 60, 8, 16, 90, 91)
+    vectors = at_angles(0, 60, 8, 16, 90, 91)
 
     assert groups_of(vectors, np.cos(np.radians(10))) == [[0, 2, 3], [4, 5]]
 
 
 def test_equal_pictures_are_joined_whatever_the_threshold(groups_of):
     """Byte-identical files are duplicates even above a threshold that nothing reaches."""
-    assert groups_of(at(0, 45, 0, 45, 0), 1.1) == [[0, 2, 4], [1, 3]]
+    assert groups_of(at_angles(0, 45, 0, 45, 0), 1.1) == [[0, 2, 4], [1, 3]]
 
 
 def test_a_line_full_of_duplicates_is_searched(groups_of):
     """With k = 2 the table shows each of eight near copies one other; still they are one group."""
-    vectors = at(0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 90)
+    vectors = at_angles(0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 90)
 
     assert groups_of(vectors, 0.999, top_k=2) == [[0, 1, 2, 3, 4, 5, 6, 7]]
 
@@ -76,7 +71,7 @@ def test_groups_equal_those_of_another_library(tmp_path_factory, n, k, threshold
 def test_a_group_is_described_with_its_largest_picture_first(tmp_path):
     """Kind, members and scores with the first one."""
     data = DataFolder(tmp_path / "data")
-    publish_vectors(data, at(0, 0, 5))
+    publish_vectors(data, at_angles(0, 0, 5))
     with data.open_current() as snapshot:
         exact = describe(snapshot, np.array([0, 1]))
         near = describe(snapshot, np.array([0, 1, 2]))

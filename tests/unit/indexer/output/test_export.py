@@ -8,7 +8,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from indexer.output.export import export
-from tests.helpers.fakes import publish_vectors
+from tests.helpers.published import publish_vectors
 
 SQUARE = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6]], np.float32)
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from indexer.quality import alterations
 from indexer.quality.alterations import ALTERATIONS
-from tests.helpers.fakes import noise_picture
+from tests.helpers.pictures import noise_picture
 
 
 def numbered(width, height):

@@ -6,13 +6,8 @@ import pytest
 from index.snapshot import DataFolder
 from indexer.errors import BadLabels
 from indexer.quality.label_scores import labels_of, quality_of, rankings
-from tests.helpers.fakes import publish_vectors
-
-
-def unit(*degrees):
-    """Return vectors in the plane at some angles."""
-    angles = np.radians(np.array(degrees, np.float64))
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+from tests.helpers.matrices import at_angles
+from tests.helpers.published import publish_vectors
 
 
 def test_measures_on_four_pictures_worked_out_by_hand():
@@ -21,7 +16,7 @@ def test_measures_on_four_pictures_worked_out_by_hand():
     Labels by rank: row 0: a b b; row 1: a b b; row 2, which is 30.5, 20.5 and 29.5 degrees from the
     others: a b a; row 3: b a a. The first neighbour is right for 3 of 4.
     """
-    quality = quality_of(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
+    quality = quality_of(at_angles(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
 
     assert quality.n_queries == 4
     assert quality.p_at_1 == pytest.approx(3 / 4)
@@ -33,7 +28,7 @@ def test_measures_on_four_pictures_worked_out_by_hand():
 
 def test_a_label_of_its_own_is_no_query_but_still_an_answer():
     """Of a, a, c the two a's are queries; c between them takes their first place."""
-    quality = quality_of(unit(0, 10, 4), np.array([0, 0, 1]))
+    quality = quality_of(at_angles(0, 10, 4), np.array([0, 0, 1]))
 
     assert quality.n_queries == 2
     assert quality.p_at_1 == 0
@@ -43,7 +38,7 @@ def test_a_label_of_its_own_is_no_query_but_still_an_answer():
 def test_labels_that_nobody_shares_are_refused():
     """There is nothing to measure, and the sentence says so."""
     with pytest.raises(BadLabels, match="no two labelled pictures share"):
-        quality_of(unit(0, 10, 20), np.array([0, 1, 2]))
+        quality_of(at_angles(0, 10, 20), np.array([0, 1, 2]))
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ def test_a_labels_file_that_is_missing_is_named(snapshot, tmp_path):
 
 def test_classes_are_measured_one_by_one_the_worst_first():
     """Average precisions are 1, 1 for a and 1/2, 1 for b; each is only mistaken for the other."""
-    found = rankings(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]), ["a", "b"]).per_class()
+    found = rankings(at_angles(0, 10, 30.5, 60), np.array([0, 0, 1, 1]), ["a", "b"]).per_class()
 
     assert [(one.label, one.n_queries, one.mistaken_for) for one in found] == [
         ("b", 2, "a"),
@@ -102,7 +97,7 @@ def test_classes_are_measured_one_by_one_the_worst_first():
 
 def test_the_worst_query_and_its_neighbours_are_known():
     """Row 2, at 30.5 degrees, has the lower average precision; its order is 1, 3, 0."""
-    found = rankings(unit(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
+    found = rankings(at_angles(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
 
     place = found.worst(1)[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from indexer.quality.worst_sheet import FRAME_PX, TILE_PX, WRONG_COLOUR, Shown, corner, query_sheet
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.pictures import picture_bytes
 
 COLOURS = {0: (0, 0, 255), 1: (0, 255, 0), 2: (255, 255, 0)}
 

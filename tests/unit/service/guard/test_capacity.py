@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from service.errors import Overloaded
 from service.guard.capacity import Capacity
+from tests.helpers.waiting import wait_for
 
 
 class User(threading.Thread):
@@ -31,14 +31,6 @@ class User(threading.Thread):
         """Give the slot back."""
         self.go.set()
         self.join(30)
-
-
-def wait_for(claim, within_s=30):
-    """Wait until a claim holds."""
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.005)
 
 
 def test_no_more_threads_run_than_there_are_slots():

@@ -13,7 +13,7 @@ from service.errors import Overloaded
 from service.guard import deadline
 from service.images import decoding
 from service.images.decoding import Decoding
-from tests.helpers.fakes import picture_bytes
+from tests.helpers.pictures import picture_bytes
 
 
 @pytest.fixture

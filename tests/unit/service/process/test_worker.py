@@ -9,6 +9,7 @@ import pytest
 
 from service.process import worker
 from service.process.worker import ClientSocket, Worker
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture
@@ -17,14 +18,6 @@ def pair():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ClientSocket(ours), theirs
-
-
-def wait_for(claim, within_s=30):
-    """Wait until a claim holds."""
-    end = time.monotonic() + within_s
-    while not claim():
-        assert time.monotonic() < end, "did not come true"
-        time.sleep(0.005)
 
 
 def test_waiting_for_the_client_is_counted(pair):
