@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from index.arrays import Vectors
 from index.catalogue import ImageRecord
 from index.search.filters import Filter, passing_rows
 from index.search.queries import Query, query_of_picture
 from index.search.ranking import Options
 from index.search.response import SearchResponse, respond
-from index.search.store import Vectors
 from models.preprocess import file_digest, pixel_digest
 from service.guard import deadline
 from service.images.decoding import Decoded, Decoding

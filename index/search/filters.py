@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Mask, Rows
 from index.artefacts.clusters import Clusters
 from index.catalogue import Catalogue
 from index.errors import InvalidQuery
 from index.search.metadata_index import MetadataIndex
 from index.search.searchable import Searchable
-from index.search.store import Rows
 
 METADATA = "metadata."  # precedes the user's keys, so that none of them hides one of ours
 _OWN_KEYS = ("cluster", "path", "width", "height")
 _MOST_NAMED = 20  # keys in the message about an unknown key
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

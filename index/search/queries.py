@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Vectors
 from index.errors import InvalidQuery
 from index.search.searchable import Searchable
-from index.search.store import Vectors
 
 _LEAST_NORM = 1e-6  # a shorter sum of float32 unit vectors is rounding error
 Mode = Literal["cached", "encoded", "vector"]

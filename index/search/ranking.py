@@ -19,20 +19,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import RoundedScores, Rows, Scores, Vectors
 from index.search.crops import ROUGH, exact_scores, may_be_among, rough_scores, search_with_crops
 from index.search.filters import Filter
 from index.search.queries import Query
 from index.search.searchable import Searchable
-from index.search.store import Rows, Vectors, VectorStore
+from index.search.store import VectorStore
 from index.search.topk import TopKTable
 
 SCORE_DECIMALS = 6
 _SPARE = 32  # more rows than needed, so that ties rarely require a second search
 _DEEPER = 16  # factor by which a search goes deeper if its last rank is tied
-
-RoundedScores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -223,7 +221,7 @@ def _count_passing(
     store: VectorStore,
     vectors: Vectors,
     rows: Rows,
-    rough: NDArray[np.float32],
+    rough: Scores,
     threshold: float,
 ) -> int:
     """Count the rows that pass a threshold without ranking them."""
@@ -242,7 +240,7 @@ def _cut(scores: RoundedScores, rows: Rows, total: int, threshold: float | None)
     return Ranking(scores[:n_passing], rows[:n_passing], total)
 
 
-def _rounded(scores: NDArray[np.float32]) -> RoundedScores:
+def _rounded(scores: Scores) -> RoundedScores:
     return scores.astype(np.float64).round(SCORE_DECIMALS) + 0.0  # no -0.0
 
 

@@ -6,9 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from index.arrays import Vectors
 from index.catalogue import ImageRecord
 from index.search.filters import passing_rows
 from index.search.queries import Mode, Query
@@ -37,7 +35,7 @@ class SearchResult:
     image: ImageRecord
     score: float
     cluster: int | None
-    vector: NDArray[np.float32] | None = None
+    vector: Vectors | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.helpers import paths
+from tests.helpers import imports, paths
 
 ROOT = paths.ROOT
 PACKAGES = {"models", "index", "indexer", "service"}
@@ -77,3 +77,26 @@ def test_importing_it_never_imports_tensorflow(package):
     )
 
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+WITHOUT_FLASK = sorted(
+    name for name in imports.modules() if name.split(".")[0] in {"index", "models"}
+)
+
+
+@pytest.mark.parametrize("module", [*WITHOUT_FLASK, "service.search"])
+def test_storing_encoding_and_searching_reach_no_flask(module):
+    """Not through any chain of imports either; the message shows the chain."""
+    assert imports.chain(module, "flask") is None
+
+
+def test_a_chain_of_imports_is_found():
+    """The views of the API use Flask, and those of the pages reach the store of vectors."""
+    assert imports.chain("service.api.routes", "flask") == ["service.api.routes", "flask"]
+    chain = imports.chain("service.web.pages.home", "index.search.store")
+    assert (chain[0], chain[-1]) == ("service.web.pages.home", "index.search.store")
+
+
+def test_what_a_function_imports_is_no_part_of_a_chain():
+    """Gunicorn's parent imports the package without the application that it makes."""
+    assert imports.chain("service", "flask") is None
