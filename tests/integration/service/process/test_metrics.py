@@ -83,10 +83,11 @@ def test_rejections_are_counted_by_reason(client, grown):
 
 
 def test_request_in_flight_is_counted_once(client):
-    """The one that asks is the only one, also after requests that failed."""
-    client.get("/api/v1/images/none")
-    client.put("/api/v1/search")
+    """A request that has failed is no longer in flight."""
     before = value(read(client), "lookalike_in_flight")
+    assert client.get("/api/v1/images/none").status_code == 404
+    assert client.put("/api/v1/search").status_code == 405
+    assert client.get("/nothing").status_code == 404
     assert value(read(client), "lookalike_in_flight") == before
 
 
@@ -102,8 +103,8 @@ def test_snapshot_is_named_with_its_age(client):
     assert value(found, "lookalike_snapshot_workers", snapshot=about["snapshot"]) == 1
 
 
-def test_exchanged_snapshot_is_forgotten(place, client):
-    """After an exchange the workers are counted for the new one, and the old is not listed."""
+def test_replaced_snapshot_is_forgotten(place, client):
+    """After a swap the workers are counted under the new one, and the old one is not listed."""
     old = client.get("/api/v1/collection").json["snapshot"]
     new = place.publish(n_clusters=2)
 
@@ -114,7 +115,7 @@ def test_exchanged_snapshot_is_forgotten(place, client):
 
 
 def test_without_a_snapshot_the_rest_is_told(empty_client):
-    """Metrics are there before the first snapshot is."""
+    """The other metrics are there before the first snapshot."""
     found = read(empty_client)
     assert "lookalike_snapshot_info" not in found
     assert value(found, "lookalike_in_flight") >= 1

@@ -89,7 +89,7 @@ def test_tls_is_refused_with_a_sentence():
         Worker.check_config(cfg, None)
 
 
-class StandIn(Worker):
+class BareWorker(Worker):
     """A worker without a process: only what its sign of life depends on."""
 
     def __init__(self, *worked_s):
@@ -122,6 +122,6 @@ class Busy:
 @pytest.mark.parametrize(("worked_s", "signs"), [((), 1), ((1, 59), 1), ((1, 61), 0)])
 def test_worker_with_an_endless_request_shows_no_life(worked_s, signs):
     """Only then does gunicorn replace it: its main thread would give the sign for ever."""
-    one = StandIn(*worked_s)
+    one = BareWorker(*worked_s)
     one.notify()
     assert one.signs == signs
