@@ -10,9 +10,8 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
 from models.errors import ImageTooLarge, PictureError, UnknownFormat
 from models.preprocess import SIDE_PX, Limits, decode, pixel_digest, thumbnail, to_pixels
+from models.runtime.threads import cpu_count, ordered_map
 
 # The folder's owner chose these files, so the bounds are wider than those for strangers' uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
 DEFAULT_CACHE_BYTES = 4 << 30
 _PICTURE_BYTES = SIDE_PX * SIDE_PX * 3
-_AHEAD = 4  # files in work for each thread
+_AHEAD = 4  # files for each core that are being read or wait to be taken
 
 Pixels = NDArray[np.uint8]
 
@@ -148,23 +148,13 @@ def scan(
     Scanned or Skipped
         One for each file. Memory: a few pictures for each core.
     """
-    n_threads = os.cpu_count() or 1
-    waiting: deque[Future[Scanned | Skipped]] = deque()
-    with (
-        ThreadPoolExecutor(n_threads) as pool,
-        progress(total=len(files), desc="read", unit="file") as bar,
-    ):
-        try:
-            for relative in files:
-                waiting.append(pool.submit(scan_file, root, relative, limits))
-                if len(waiting) >= n_threads * _AHEAD:
-                    yield waiting.popleft().result()
-                    bar.update(1)
-            while waiting:
-                yield waiting.popleft().result()
-                bar.update(1)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    scanned = ordered_map(
+        lambda relative: scan_file(root, relative, limits), files, n_ahead=cpu_count() * _AHEAD
+    )
+    with closing(scanned), progress(total=len(files), desc="read", unit="file") as bar:
+        for one in scanned:
+            yield one
+            bar.update(1)
 
 
 def scan_file(root: Path, relative: Path, limits: Limits = COLLECTION_LIMITS) -> Scanned | Skipped:

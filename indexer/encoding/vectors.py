@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +18,7 @@ from indexer.dataset import PixelSource
 from indexer.errors import NoPictures
 from indexer.stages import Stages
 from models.encoder import Encoder, count_zero_encodings
+from models.runtime.threads import ordered_map
 
 _BATCH = 32
 
@@ -52,33 +50,20 @@ def encode_rows(
     encoder: Encoder, source: PixelSource, stages: Stages
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of all rows in order, (m, dim) float32 at a time, made on every core."""
-    n_threads = os.cpu_count() or 1
-    waiting: deque[Future[NDArray[np.float32]]] = deque()
     starts = range(0, len(source), _BATCH)
 
     def encode(start: int) -> NDArray[np.float32]:
         rows = np.arange(start, min(start + _BATCH, len(source)))
         return encoder.encode(source.read(rows))
 
+    blocks = ordered_map(encode, starts)
     with (
-        ThreadPoolExecutor(n_threads) as pool,
+        closing(blocks),
         stages.progress(total=len(source), desc="encode", unit="image") as bar,
     ):
-        try:
-            for start in starts:
-                waiting.append(pool.submit(encode, start))
-                if len(waiting) > 2 * n_threads:
-                    yield _counted_off(waiting, bar)
-            while waiting:
-                yield _counted_off(waiting, bar)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _counted_off(waiting: deque[Future[NDArray[np.float32]]], bar: Any) -> NDArray[np.float32]:
-    vectors = waiting.popleft().result()
-    bar.update(len(vectors))
-    return vectors
+        for vectors in blocks:
+            bar.update(len(vectors))
+            yield vectors
 
 
 def _drop_lost(collected: Collected, path: Path, dim: int) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +29,7 @@ from indexer.quality.alterations import ALTERATIONS, Alteration
 from models.errors import PictureError
 from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import decode, shrink, to_pixels
+from models.runtime.threads import cpu_count, ordered_map
 
 MIN_PICTURES = 20  # among fewer, to be found first means little
 DEFAULT_SAMPLE = 200
@@ -296,23 +295,20 @@ def _in_threads(
     subject: Subject, records: Sequence[ImageRecord], seed: int, max_seconds: float | None
 ) -> Iterator[NDArray[np.bool_] | None]:
     """Yield `_check_picture` of each record, until the time is up; of one at least."""
-    end = None if max_seconds is None else time.monotonic() + max_seconds
-    n_threads = os.cpu_count() or 1
-    waiting: deque[Future[NDArray[np.bool_] | None]] = deque()
-    begun = False
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for record in records:
-                if end is not None and begun and time.monotonic() > end:
-                    break
-                begun = True
-                waiting.append(pool.submit(_check_picture, subject, record, seed))
-                if len(waiting) > n_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return ordered_map(
+        lambda record: _check_picture(subject, record, seed),
+        _until(records, max_seconds),
+        n_ahead=cpu_count() + 1,  # little more than what is at work when the time is up
+    )
+
+
+def _until(records: Sequence[ImageRecord], max_seconds: float | None) -> Iterator[ImageRecord]:
+    """Yield records until the time is up, but the first one in any case."""
+    end = math.inf if max_seconds is None else time.monotonic() + max_seconds
+    for place, record in enumerate(records):
+        if place > 0 and time.monotonic() > end:
+            return
+        yield record
 
 
 def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[np.bool_] | None:

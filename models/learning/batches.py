@@ -1,8 +1,6 @@
 """Which pictures come in which training step, and reading them ahead. No TensorFlow."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.preprocess import shrink
+from models.runtime.threads import ordered_map
 
 MAX_VALIDATION_IMAGES = 1024
 N_AHEAD = 3
@@ -130,22 +129,13 @@ def _order_of_pass(n_rows: int, seed: int, number: int) -> NDArray[np.int64]:
 def read_ahead(
     images: ImageSource, batches: Iterable[NDArray[np.int64]], side_px: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield pictures in 0..1, (b, side_px, side_px, 3), read by a thread a few batches ahead.
+    """Return an iterator of pictures in 0..1, (b, side_px, side_px, 3) float32.
 
-    However large the collection is, at most N_AHEAD batches wait in memory.
+    A thread reads them ahead. At most N_AHEAD batches wait in memory, however many there are.
     """
-    waiting: deque[Future[NDArray[np.float32]]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        try:
-            for rows in batches:
-                waiting.append(reader.submit(read_scaled, images, rows, side_px))
-                if len(waiting) >= N_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return ordered_map(
+        lambda rows: read_scaled(images, rows, side_px), batches, n_threads=1, n_ahead=N_AHEAD
+    )
 
 
 def read_scaled(images: ImageSource, rows: NDArray[np.int64], side_px: int) -> NDArray[np.float32]:

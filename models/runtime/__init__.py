@@ -1,1 +1,1 @@
-"""Running tflite files, and keeping the C libraries behind them quiet."""
+"""Running tflite files and threads, and keeping the C libraries quiet."""
