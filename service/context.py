@@ -1,4 +1,4 @@
-"""What the views share: kept in the application, reached through `context()`."""
+"""The objects that all views share; a view gets them from `context()`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from service.api.schemas import DEFAULT_BOUNDS, Bounds
 from service.images.decoding import Decoding
 from service.snapshots import Live, SnapshotHolder
 
-KEY = "lookalike"
+KEY = "lookalike"  # in `Flask.extensions`
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an application is made of.
+    """The shared objects of one application.
 
     Attributes
     ----------
     holder : SnapshotHolder
+        Lends the live snapshot to a request.
     decoding : Decoding
-        Of uploaded pictures.
+        Decodes uploaded pictures.
     images : Path or None
-        Where the originals lie, if not where they were indexed.
+        The image root; None for the folder that was indexed.
     bounds : Bounds
-        Of what one request may ask for.
+        The operator's limits on one request.
     """
 
     holder: SnapshotHolder
@@ -41,5 +42,5 @@ class Context:
 
 
 def context() -> Context:
-    """Return the parts of the application that answers this request."""
+    """Return the shared objects of the application that handles this request."""
     return cast(Context, current_app.extensions[KEY])

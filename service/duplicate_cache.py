@@ -1,4 +1,4 @@
-"""The duplicates of one snapshot, found once for each threshold that is asked for. No Flask."""
+"""The duplicates of one snapshot, cached by threshold. No Flask."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from index.search import duplicates
 from index.snapshot import Snapshot
 from service.errors import InvalidRequest
 
-KEPT = 4  # thresholds whose groups are remembered
-_MOST_COMPARED = 2_000_000  # pairs that one request may have joined, a few seconds' work
-_BLOCK = 8192  # lines of the table at a time: 3 MB
+MAX_CACHED = 4  # thresholds
+_MAX_COMPARED = 2_000_000  # pairs for one request, a few seconds of work
+_BLOCK = 8192  # rows of the top-k table at a time: 3 MB
 
 Groups = list[NDArray[np.int64]]
 
 
-class Duplicates:
-    """Find groups of duplicates, and remember those of the last few thresholds.
+class DuplicateCache:
+    """Find groups of duplicates, and cache those of the last few thresholds.
 
-    Safe for several threads; one of them searches at a time, so that a hundred requests for the
-    same groups cost one search.
+    Safe in threads. One thread searches at a time, so a hundred requests for the same groups cost
+    one search.
 
     Parameters
     ----------
@@ -38,34 +38,39 @@ class Duplicates:
     def groups(self, threshold: float) -> Groups:
         """Return the rows of each group; see `index.search.duplicates.duplicate_groups`.
 
+        Parameters
+        ----------
+        threshold : float
+            Minimum score of two duplicates, [-1, 1].
+
         Raises
         ------
         InvalidRequest
-            If so many pictures reach the threshold that it would hold up the service.
+            If too many pairs reach the threshold to compare them within a request.
         """
         with self._lock:
             if threshold not in self._found:
-                self._refuse_long_work(threshold)
+                self._refuse_long_search(threshold)
                 self._found[threshold] = duplicates.duplicate_groups(self._snapshot, threshold)
             self._found.move_to_end(threshold)
-            if len(self._found) > KEPT:
+            if len(self._found) > MAX_CACHED:
                 self._found.popitem(last=False)
             return self._found[threshold]
 
-    def _refuse_long_work(self, threshold: float) -> None:
-        if n_compared(self._snapshot, threshold) > _MOST_COMPARED:
+    def _refuse_long_search(self, threshold: float) -> None:
+        if n_compared(self._snapshot, threshold) > _MAX_COMPARED:
             message = (
-                f"so many pictures of this collection score {threshold} or more with each other "
-                "that joining them would hold up the service: ask for more, or run "
+                f"{threshold} is too low: too many pictures are this similar. Raise it, or run "
                 f"`bin/lookalike duplicates --threshold {threshold}` on the server"
             )
             raise InvalidRequest([("threshold", message)])
 
 
 def n_compared(snapshot: Snapshot, threshold: float) -> int:
-    """Return about how many pairs of pictures have to be looked at for a threshold.
+    """Return roughly how many pairs of pictures must be compared for a threshold.
 
-    Those of the top-k table, and all others of each picture whose whole line reaches it.
+    These are the pairs of the top-k table that reach it. A picture whose whole table row reaches
+    it may have more duplicates than the table holds, so all its pairs count as well.
     """
     table, n_pairs = snapshot.topk, 0
     for start in range(0, len(table), _BLOCK):

@@ -27,7 +27,7 @@ from index.errors import CorruptSnapshot, IndexFailure
 from index.layout import CURRENT_FILE, ENCODER_FILE
 from index.snapshot import DataFolder, Snapshot
 from models.errors import ModelMismatch, ModelsError
-from service.duplicate_cache import Duplicates
+from service.duplicate_cache import DuplicateCache
 from service.errors import NotReady
 from service.images.reconstructions import open_decoder
 
@@ -81,9 +81,9 @@ class Live:
         return open_decoder(self.snapshot)
 
     @cached_property
-    def duplicates(self) -> Duplicates:
+    def duplicates(self) -> DuplicateCache:
         """Groups of pictures that look the same; found when they are first asked for."""
-        return Duplicates(self.snapshot)
+        return DuplicateCache(self.snapshot)
 
     def check_large_files(self) -> None:
         """Compare the large files with the manifest, unless another process answers for them.

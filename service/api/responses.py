@@ -30,7 +30,7 @@ from service.api.schemas import (
     MemberInfo,
 )
 from service.errors import NoGroups, NoMap
-from service.images.reconstructions import can_paint
+from service.images.reconstructions import has_decoder
 from service.process.request_log import note_mode
 
 MOST_MEMBERS = 100  # pictures that are told of each group of duplicates
@@ -92,8 +92,8 @@ def thumbnail_url(snapshot: Snapshot, image_id: str) -> str | None:
 
 
 def reconstruction_url(snapshot: Snapshot, image_id: str) -> str | None:
-    """Return where the decoder's painting is, or None if the snapshot has no decoder."""
-    if not can_paint(snapshot):
+    """Return the address of a reconstruction, or None if the snapshot has no decoder."""
+    if not has_decoder(snapshot):
         return None
     return url_for("api.get_reconstruction", image_id=image_id)
 

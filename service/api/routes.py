@@ -146,7 +146,7 @@ def get_file(image_id: str) -> Response:
         response = send_file(
             path,
             originals.media_type(record),
-            download_name=originals.name(record),
+            download_name=originals.download_name(record),
             etag=originals.etag(path),
         )
     response.headers["Cache-Control"] = "no-cache"  # the file may change, and then its ETag does
@@ -178,7 +178,7 @@ def get_reconstruction(image_id: str) -> Response:
         record = live.snapshot.catalogue.by_id(image_id)
         etag = reconstructions.etag(live.decoder, record)
         is_known = request.if_none_match.contains(etag)  # skip decoding if the client has it
-        jpeg = b"" if is_known else reconstructions.paint(live.snapshot, live.decoder, record)
+        jpeg = b"" if is_known else reconstructions.reconstruct(live.snapshot, live.decoder, record)
     response = Response(jpeg, mimetype="image/jpeg")
     response.set_etag(etag)
     response.headers["Cache-Control"] = "no-cache"  # another decoder makes another picture

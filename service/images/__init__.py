@@ -1,1 +1,1 @@
-"""Picture files: originals, uploads being decoded, regions, reconstructions."""
+"""Picture files: originals, decoding of uploads, regions, reconstructions and format names."""

@@ -21,7 +21,7 @@ from service.process.counters import timed
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is kept of an uploaded picture.
+    """The parts of an uploaded picture that outlive its decoding.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Decoded:
     size : tuple of int
         Width and height of the whole upright picture, or of the requested region.
     small : PIL.Image.Image
-        At most 256 pixels a side, in its own proportions.
+        The picture at no more than 256 pixels a side, with its aspect ratio.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,7 +44,7 @@ class Decoding:
     Parameters
     ----------
     limits : Limits
-        Of one picture.
+        Size limits of one picture.
     n_at_a_time : int
         Decode slots.
     pixels_at_a_time : int
@@ -70,8 +70,13 @@ class Decoding:
         Parameters
         ----------
         data : bytes
+            The whole file.
         region : Region, optional
-            Of the upright picture. Default: all of it.
+            Region of the upright picture. Default: the whole picture.
+
+        Returns
+        -------
+        Decoded
 
         Raises
         ------

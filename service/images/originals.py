@@ -1,4 +1,4 @@
-"""The original pictures under the image root, and nothing else on the disk."""
+"""The original files under the image root, and no other file on the disk."""
 
 from __future__ import annotations
 
@@ -13,69 +13,78 @@ from service.images.formats import MEDIA_TYPES
 
 
 def find(record: ImageRecord, root: Path) -> Path:
-    """Return the file of a picture.
+    """Return the path of a picture's original.
 
     Parameters
     ----------
     record : ImageRecord
     root : Path
-        Folder that the catalogue's paths are relative to.
+        The image root, which the catalogue's paths are relative to.
 
     Returns
     -------
     Path
-        A file under the root, links resolved.
+        A readable file under the root, with links resolved.
 
     Raises
     ------
     NoPictureFile
-        If there is none, the path or a link leads out of the root, or the service may not read it.
+        If the file is missing, is not readable, or leads out of the root by its path or a link.
     """
     path = record.file_under(root).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise NoPictureFile(f"{record.path} leads out of the image root, so it is not sent")
-    if not os.access(path, os.R_OK):  # no error where even its folder may not be looked into
+        raise NoPictureFile(f"{record.path} is a link to a file outside the picture folder")
+    if not os.access(path, os.R_OK):  # False, and no error, if its folder is not searchable
         raise NoPictureFile(
-            f"{record.path} is not in the image root, or the service's user may not read it: if "
-            "the pictures have been moved, start the service with LOOKALIKE_IMAGES set to their "
-            "new folder"
+            f"{record.path} was not found in the picture folder, or the service's user may not "
+            "read it. If the folder has moved, set LOOKALIKE_IMAGES to its new path"
         )
     if not path.is_file():
-        raise NoPictureFile(f"{record.path} is no file any more: run `reindex`")
+        raise NoPictureFile(f"{record.path} is no longer a file: run `bin/lookalike reindex`")
     return path
 
 
-def read(record: ImageRecord, root: Path, most_bytes: int) -> bytes:
-    """Return the content of a picture's file, as it was indexed.
+def read(record: ImageRecord, root: Path, max_bytes: int) -> bytes:
+    """Return the content of a picture's original, which is still the indexed content.
+
+    Parameters
+    ----------
+    record : ImageRecord
+    root : Path
+        As for `find`.
+    max_bytes : int
+        Size limit of the file.
 
     Raises
     ------
     NoPictureFile
-        As `find`; also if the file has changed since it was indexed.
+        As for `find`, or if the file has changed since it was indexed.
     ImageTooLarge
-        If it has more than `most_bytes`.
+        If the file has more than `max_bytes` bytes.
     """
     path = find(record, root)
-    if path.stat().st_size > most_bytes:
-        raise ImageTooLarge(f"{record.path} has more than {most_bytes:,} bytes: use a smaller copy")
+    if path.stat().st_size > max_bytes:
+        raise ImageTooLarge(f"{record.path} has more than {max_bytes:,} bytes: use a smaller copy")
     data = path.read_bytes()
     if file_digest(data) != record.sha256:
-        raise NoPictureFile(f"{record.path} has changed since it was indexed: run `reindex`")
+        raise NoPictureFile(
+            f"{record.path} has changed since it was indexed: run `bin/lookalike reindex`"
+        )
     return data
 
 
 def media_type(record: ImageRecord) -> str:
-    """Return the type that the picture was decoded as; its name may say otherwise."""
+    """Return the media type of the decoded format, whatever the file extension says."""
     return MEDIA_TYPES.get(record.format, "application/octet-stream")
 
 
-def name(record: ImageRecord) -> str:
-    """Return the file's own name, without its folders and without what may not be in a header."""
-    own = PurePosixPath(record.path).name
-    return "".join(one if one.isprintable() else "_" for one in own)
+def download_name(record: ImageRecord) -> str:
+    """Return the file name without folders, and without characters that headers cannot carry."""
+    name = PurePosixPath(record.path).name
+    return "".join(one if one.isprintable() else "_" for one in name)
 
 
 def etag(path: Path) -> str:
-    """Return what changes with a file, whatever its name (Flask's own asks for UTF-8 in it)."""
+    """Return an ETag of the file's time and size. Flask's own needs a name in UTF-8."""
     status = path.stat()
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"

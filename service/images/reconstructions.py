@@ -1,4 +1,4 @@
-"""What the model keeps of a picture: its stored vector, painted again by the decoder. No Flask."""
+"""Reconstructions: pictures that the decoder makes from stored vectors. No Flask."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from service.errors import NoReconstruction
 if TYPE_CHECKING:
     from models.decoder import Decoder
 
-SIDE_PX = 256  # as thumbnails, so that the two can be compared
+SIDE_PX = 256  # as for thumbnails, to compare the two
 _QUALITY = 90
 
 
-def can_paint(snapshot: Snapshot) -> bool:
-    """Say whether a snapshot has a decoder."""
+def has_decoder(snapshot: Snapshot) -> bool:
+    """Return whether a snapshot has a decoder."""
     return snapshot.file(DECODER_FILE) is not None
 
 
@@ -32,32 +32,39 @@ def open_decoder(snapshot: Snapshot) -> Decoder:
     Raises
     ------
     NoReconstruction
-        If it has none, or not that of the encoder that made its vectors.
+        If the snapshot has no decoder, or one that was trained with another encoder.
     """
-    from models.decoder import Decoder  # LiteRT is only loaded where it is used
+    from models.decoder import Decoder  # loads LiteRT, which few requests need
 
     path = snapshot.file(DECODER_FILE)
     decoder = None if path is None else Decoder.open(path)
     if decoder is None or decoder.info.encoder_fingerprint != snapshot.manifest.encoder:
         raise NoReconstruction(
-            "this collection has no decoder, so nothing can be painted from its vectors: "
-            "build it with an encoder that is trained here"
+            "this collection has no decoder, so it has no reconstructions: "
+            "rebuild it with an encoder that is trained here"
         )
     return decoder
 
 
 def etag(decoder: Decoder, record: ImageRecord) -> str:
-    """Return what changes whenever a painted picture may change."""
+    """Return an ETag, which changes with the decoder and with the picture."""
     return hashlib.sha256(f"{decoder.info.sha256} {record.sha256}".encode()).hexdigest()[:16]
 
 
-def paint(snapshot: Snapshot, decoder: Decoder, record: ImageRecord) -> bytes:
-    """Paint a picture from its vector.
+def reconstruct(snapshot: Snapshot, decoder: Decoder, record: ImageRecord) -> bytes:
+    """Decode a picture's stored vector.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    decoder : Decoder
+        The decoder of this snapshot.
+    record : ImageRecord
 
     Returns
     -------
     bytes
-        A JPEG in the picture's own proportions, its longer side 256 pixels.
+        A JPEG with the picture's aspect ratio, its longer side 256 pixels.
     """
     vectors = snapshot.store.vectors(np.array([record.row]))
     square = Image.fromarray(decoder.decode_vectors(vectors)[0])

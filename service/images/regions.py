@@ -1,4 +1,4 @@
-"""Context of pictures: which pixels of an upright picture are meant."""
+"""Regions: rectangles of an upright picture, cut out before it is encoded."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from PIL import Image
 
 from service.errors import InvalidRequest
 
-LEAST_SIDE_PX = 8  # fewer pixels show nothing that could be alike
+MIN_SIDE_PX = 8  # a smaller region shows too little to compare
 
-Region = tuple[float, float, float, float]
+Region = tuple[float, float, float, float]  # x, y, width, height: fractions of the picture's sides
 
 
 def crop(picture: Image.Image, region: Region) -> Image.Image:
-    """Cut a part out of a picture.
+    """Cut a region out of a picture.
 
     Parameters
     ----------
     picture : PIL.Image.Image
         Upright.
     region : tuple of float
-        x, y, width and height as shares of the picture's, from its upper left corner.
+        x, y, width and height as fractions of the picture's sides, [0, 1], from its top left
+        corner.
+
+    Returns
+    -------
+    PIL.Image.Image
 
     Raises
     ------
     InvalidRequest
-        If fewer than 8 x 8 pixels are left.
+        If the region has fewer than 8 x 8 pixels.
     """
     x, y, width, height = region
     left, right = round(x * picture.width), round((x + width) * picture.width)
     upper, lower = round(y * picture.height), round((y + height) * picture.height)
     right, lower = min(right, picture.width), min(lower, picture.height)
-    if min(right - left, lower - upper) < LEAST_SIDE_PX:
-        size = f"{right - left} x {lower - upper} of its {picture.width} x {picture.height} pixels"
-        least = f"{LEAST_SIDE_PX} x {LEAST_SIDE_PX}"
-        raise InvalidRequest([("region", f"covers {size}: take {least} at least")])
+    if min(right - left, lower - upper) < MIN_SIDE_PX:
+        size = f"{right - left} x {lower - upper} of {picture.width} x {picture.height} pixels"
+        smallest = f"{MIN_SIDE_PX} x {MIN_SIDE_PX}"
+        raise InvalidRequest([("region", f"is too small ({size}): select at least {smallest}")])
     return picture.crop((left, upper, right, lower))

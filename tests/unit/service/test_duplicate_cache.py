@@ -7,7 +7,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from service import duplicate_cache
-from service.duplicate_cache import KEPT, Duplicates, n_compared
+from service.duplicate_cache import MAX_CACHED, DuplicateCache, n_compared
 from service.errors import InvalidRequest
 from tests.helpers.published import publish_vectors
 
@@ -44,12 +44,12 @@ def searches(monkeypatch):
 )
 def test_groups_are_those_that_reach_the_threshold(snapshot, threshold, expected):
     """A score of exactly the threshold joins."""
-    assert [rows.tolist() for rows in Duplicates(snapshot).groups(threshold)] == expected
+    assert [rows.tolist() for rows in DuplicateCache(snapshot).groups(threshold)] == expected
 
 
 def test_each_threshold_is_searched_for_once(snapshot, searches):
     """Pages of the same threshold share one search, and so do requests at the same moment."""
-    found = Duplicates(snapshot)
+    found = DuplicateCache(snapshot)
     threads = [threading.Thread(target=found.groups, args=(0.9,)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -60,8 +60,8 @@ def test_each_threshold_is_searched_for_once(snapshot, searches):
 
 def test_few_thresholds_are_remembered(snapshot, searches):
     """What was asked for longest ago is forgotten, so that nobody can fill the memory."""
-    found = Duplicates(snapshot)
-    thresholds = [0.9 + step / 100 for step in range(KEPT + 1)]
+    found = DuplicateCache(snapshot)
+    thresholds = [0.9 + step / 100 for step in range(MAX_CACHED + 1)]
     for threshold in [*thresholds, thresholds[-1], thresholds[0]]:
         found.groups(threshold)
     assert searches == [*thresholds, thresholds[0]]
@@ -75,7 +75,7 @@ def test_work_is_counted_beforehand(snapshot, threshold, expected):
 
 def test_threshold_that_joins_nearly_all_is_refused(snapshot, monkeypatch):
     """Long work is not begun; the sentence says what to do."""
-    monkeypatch.setattr(duplicate_cache, "_MOST_COMPARED", 20)
-    assert len(Duplicates(snapshot).groups(0.8)) == 2
-    with pytest.raises(InvalidRequest, match=r"threshold: so many .* --threshold 0.0` on"):
-        Duplicates(snapshot).groups(0.0)
+    monkeypatch.setattr(duplicate_cache, "_MAX_COMPARED", 20)
+    assert len(DuplicateCache(snapshot).groups(0.8)) == 2
+    with pytest.raises(InvalidRequest, match=r"threshold: 0.0 is too low: .* --threshold 0.0` on"):
+        DuplicateCache(snapshot).groups(0.0)

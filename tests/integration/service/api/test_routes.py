@@ -603,7 +603,7 @@ def test_part_of_a_picture_of_the_collection(client, place, ids):
     (place.pictures / "003.png").unlink()
     gone = client.post("/api/v1/search", json=body)
     assert (gone.status_code, gone.json["error"]["code"]) == (404, "not_found")
-    assert "not in the image root" in gone.json["error"]["message"]
+    assert "not found in the picture folder" in gone.json["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -614,8 +614,8 @@ def test_part_of_a_picture_of_the_collection(client, place, ids):
         ([-0.1, 0, 1, 1], "region.0", "greater than or equal to 0"),
         ([0, 0, 1, 1.1], "region.3", "less than or equal to 1"),
         ([0.5, 0, 0.6, 1], "", "extends beyond the picture"),
-        ([0, 0, 0.1, 1], "region", "covers 6 x 48 of its 64 x 48 pixels"),
-        ([0, 0, 0, 0], "region", "covers 0 x 0"),
+        ([0, 0, 0.1, 1], "region", "is too small (6 x 48 of 64 x 48 pixels)"),
+        ([0, 0, 0, 0], "region", "is too small (0 x 0 of"),
         (["left", 0, 1, 1], "region.0", "should be a valid number"),
     ],
 )

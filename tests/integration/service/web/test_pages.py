@@ -473,7 +473,7 @@ def test_part_of_a_picture_of_the_collection_has_an_address(client, ids):
     [
         ({"left": "60", "right": "40"}, "The left edge must be less than the right"),
         ({"left": "-1"}, "left should be greater than or equal to 0"),
-        ({"top": "99"}, "take 8 x 8 at least"),
+        ({"top": "99"}, "select at least 8 x 8"),
     ],
 )
 def test_part_that_is_none(client, ids, edges, sentence):
@@ -488,4 +488,4 @@ def test_part_of_a_picture_whose_file_is_gone(client, place, ids):
     (place.pictures / "003.png").unlink()
     page = client.get(f"/similar/{ids['003.png']}", query_string=EDGES)
     assert page.status_code == 404
-    assert "003.png is not in the image root" in page.text
+    assert "003.png was not found in the picture folder" in page.text

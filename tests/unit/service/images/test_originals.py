@@ -55,5 +55,5 @@ def test_folder_in_place_of_the_file_is_none(root):
     """What is there now must be a file."""
     (root / "in" / "one.png").unlink()
     (root / "in" / "one.png").mkdir()
-    with pytest.raises(NoPictureFile, match="is no file any more"):
+    with pytest.raises(NoPictureFile, match="is no longer a file"):
         originals.find(RECORD, root)
