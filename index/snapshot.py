@@ -119,18 +119,18 @@ class Snapshot:
 
     @cached_property
     def clusters(self) -> Clusters | None:
-        """The groups, read at the first use."""
-        return self._optional(CLUSTERS_FILE, Clusters.load)
+        """The groups, read at the first use; CorruptSnapshot if they are of another collection."""
+        found: Clusters | None = self._optional(CLUSTERS_FILE, Clusters.load)
+        if found is not None:
+            self._check_n_images(CLUSTERS_FILE, found.n_images, "run `bin/lookalike cluster`")
+        return found
 
     @cached_property
     def projection(self) -> Projection | None:
         """The map, read at the first use; CorruptSnapshot if it is of another collection."""
         found: Projection | None = self._optional(MAP_FILE, Projection.load)
-        if found is not None and len(found) != len(self):
-            raise CorruptSnapshot(
-                f"{MAP_FILE} of snapshot {self.id} is of {len(found)} pictures, "
-                f"the snapshot of {len(self)}"
-            )
+        if found is not None:
+            self._check_n_images(MAP_FILE, len(found), "build again")
         return found
 
     @cached_property
@@ -145,6 +145,23 @@ class Snapshot:
 
     def __len__(self) -> int:
         return self.manifest.n_images
+
+    def encoder_finding(self, fingerprint: str, dim: int) -> str | None:
+        """Return a sentence if an encoder is not the one that made the vectors, else None.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the encoder in question.
+        dim : int
+            Length of its vectors.
+        """
+        if (fingerprint, dim) == (self.manifest.encoder, self.manifest.dim):
+            return None
+        return (
+            f"the vectors of snapshot {self.id} were made by encoder {self.manifest.encoder} "
+            f"(length {self.manifest.dim}), but its file is {fingerprint} (length {dim})"
+        )
 
     def check_files(self, names: Iterable[str] | None = None) -> None:
         """Compare files with the manifest byte by byte, all of them unless some are named.
@@ -199,6 +216,13 @@ class Snapshot:
                     f"the manifest says {entry.size_bytes}"
                 )
         self.check_files(n for n, e in self.manifest.files.items() if e.size_bytes <= _SMALL_BYTES)
+
+    def _check_n_images(self, name: str, n_images: int, cure: str) -> None:
+        if n_images != len(self):
+            raise CorruptSnapshot(
+                f"{name} of snapshot {self.id} is of {n_images} pictures, "
+                f"the snapshot of {len(self)}: {cure}"
+            )
 
     def _check_counts(self) -> None:
         counts = {

@@ -366,14 +366,8 @@ def _locked(descriptor: int) -> bool:
 
 
 def _check_belongs(snapshot: Snapshot, encoder: EncodesPictures) -> None:
-    if snapshot.clusters is not None and snapshot.clusters.n_images != len(snapshot):
-        raise CorruptSnapshot(
-            f"clusters.json of snapshot {snapshot.id} is of {snapshot.clusters.n_images} pictures, "
-            f"the snapshot of {len(snapshot)}: run `bin/lookalike cluster`"
-        )
-    if encoder.fingerprint != snapshot.manifest.encoder or encoder.dim != snapshot.manifest.dim:
-        raise ModelMismatch(
-            f"the vectors of snapshot {snapshot.id} were made by encoder "
-            f"{snapshot.manifest.encoder} ({snapshot.manifest.dim} numbers), but its file is "
-            f"{encoder.fingerprint} ({encoder.dim} numbers): build again"
-        )
+    """Refuse a snapshot whose encoder or groups are of other pictures, before it is live."""
+    finding = snapshot.encoder_finding(encoder.fingerprint, encoder.dim)
+    if finding is not None:
+        raise ModelMismatch(f"{finding}: build again")
+    _ = snapshot.clusters  # reading them is the check

@@ -103,11 +103,9 @@ def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
     except (ModelsError, OSError) as error:
         yield f"the encoder of snapshot {snapshot.id} cannot be used: {error}"
         return
-    if encoder.fingerprint != snapshot.manifest.encoder or encoder.dim != snapshot.store.dim:
-        yield (
-            f"snapshot {snapshot.id} was made with encoder {snapshot.manifest.encoder}, "
-            f"but holds {encoder.fingerprint}"
-        )
+    finding = snapshot.encoder_finding(encoder.fingerprint, encoder.dim)
+    if finding is not None:
+        yield finding
 
 
 def check_encoder_of(snapshot: Snapshot) -> None:

@@ -8,15 +8,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from index.artefacts.map_points import Projection
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder, Snapshot
-from tests.helpers.published import publish_vectors
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.published import clusters_of, publish_vectors
 
 
 @pytest.fixture
@@ -282,3 +285,37 @@ def test_what_cannot_be_made_current_is_taken_away_again(data, unit_vectors, mon
 
     assert (data.ids(), data.current_id()) == ([before], before)
     assert [path.name for path in data.snapshots.iterdir()] == [before]
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "dim"),
+    [("other", 16), (FakeEncoder.fingerprint, 7)],
+    ids=["fingerprint", "length"],
+)
+def test_an_encoder_of_another_collection_is_named(data, unit_vectors, fingerprint, dim):
+    """Only the encoder that made the vectors passes."""
+    publish_vectors(data, unit_vectors(3))
+
+    with data.open_current() as snapshot:
+        assert snapshot.encoder_finding(FakeEncoder.fingerprint, 16) is None
+        finding = snapshot.encoder_finding(fingerprint, dim)
+
+    assert finding is not None
+    assert f"but its file is {fingerprint} (length {dim})" in finding
+
+
+def test_groups_and_map_of_other_pictures_are_refused(data, unit_vectors):
+    """Their numbers of pictures are compared with the snapshot's when they are read."""
+    publish_vectors(data, unit_vectors(4))
+    few = unit_vectors(3)
+    with data.locked(), data.open_current() as old, data.draft() as draft:
+        draft.link_from(old, old.manifest.files)
+        clusters_of(few, 2, elbow_clear=True).save(draft.folder / "clusters.json")
+        Projection.fitted(few[:, :2].astype(np.float64)).save(draft.folder)
+        draft.publish(replace(old.manifest, created="2026-11-25T00:00:00+00:00"))
+
+    with data.open_current() as snapshot:
+        with pytest.raises(CorruptSnapshot, match="clusters.json .* is of 3 pictures, .* of 4"):
+            _ = snapshot.clusters
+        with pytest.raises(CorruptSnapshot, match="map.npy .* is of 3 pictures, .* of 4"):
+            _ = snapshot.projection
