@@ -1,7 +1,7 @@
-"""The API described for programs (/openapi.json) and tried in the browser (/docs).
+"""The OpenAPI document (/openapi.json), and a page to try the API in the browser (/docs).
 
-Swagger UI's files come from the package flask-swagger-ui; its own page has an inline script, so
-the page is ours. docs/decisions/0033-openapi.md says more.
+Swagger UI's files come from the package flask-swagger-ui. The page is our own, because the
+package's page has an inline script. See docs/decisions/0033-openapi.md.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _A_DAY = 86_400  # seconds
 
 @bp.get("/openapi.json")
 def openapi() -> Response:
-    """Send the OpenAPI document."""
-    # Not sorted by key: the order of the routes is that in which one reads them.
+    """Return the OpenAPI document."""
+    # Not sorted by key: the routes are in reading order.
     return Response(json.dumps(document(context().bounds)), mimetype="application/json")
 
 
 @bp.get("/docs")
 def docs() -> Response:
-    """Show the page on which the API can be read and tried."""
+    """Show the API page."""
     response = make_response(render_template("docs.html"))
-    # The only page whose script asks this server for something.
+    # The only page with a script that sends requests to this server.
     response.headers["Content-Security-Policy"] = POLICY_OF_DOCS
     return response
 
 
 @bp.get("/docs/<name>")
 def docs_file(name: str) -> Response:
-    """Send one of Swagger UI's files."""
+    """Return one of Swagger UI's files."""
     if name not in _FILES:
         abort(404)
     return send(_swagger_folder(), name, max_age=_A_DAY)
 
 
 def _swagger_folder() -> Path:
-    """Return where the files are, without importing the package that carries them."""
+    """Return the folder of the files without importing their package."""
     found = find_spec("flask_swagger_ui")
     if found is None or found.origin is None:
         abort(404)

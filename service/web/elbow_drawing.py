@@ -1,4 +1,4 @@
-"""The elbow curve as the coordinates of a drawing; the page only writes them down."""
+"""The drawing of the elbow curve: coordinates for the template. No Flask."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 480, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 38  # room around the curve for ticks and titles
-_STEPS = 7  # an axis has about so many ticks, seldom more
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 38  # margins for ticks and titles
+_STEPS = 7  # ticks of an axis, roughly
 
 Point = tuple[float, float]
 Tick = tuple[float, str]
@@ -16,15 +16,16 @@ Tick = tuple[float, str]
 
 @dataclass(frozen=True)
 class Curve:
-    """Error within the groups over the number of groups, in a box of WIDTH x HEIGHT units.
+    """The error within groups by the number of groups, in a box of WIDTH x HEIGHT SVG units.
 
     Attributes
     ----------
-    points : list of (x, y)
-        One for each number of groups that was tried, from left to right; y grows downwards.
-    chosen : (x, y) or None
-        Where the number of groups that was taken lies; None if it was not among those tried.
-    x_ticks, y_ticks : list of (position, text)
+    points : list of (float, float)
+        x and y for each number of groups, from left to right; y grows downwards.
+    chosen : (float, float) or None
+        The point of the chosen number of groups; None if it is not on the curve.
+    x_ticks, y_ticks : list of (float, str)
+        Position on the axis, and label.
     """
 
     points: list[Point]
@@ -34,24 +35,24 @@ class Curve:
 
     @property
     def line(self) -> str:
-        """The points as an SVG polyline wants them."""
+        """The points as the `points` attribute of an SVG polyline."""
         return " ".join(f"{x:g},{y:g}" for x, y in self.points)
 
 
 def draw(wce: Sequence[tuple[int, float]], n_clusters: int) -> Curve | None:
-    """Place a curve in its box.
+    """Scale a curve to its box.
 
     Parameters
     ----------
     wce : sequence of (int, float)
-        Number of groups, rising, and the error within them.
+        Number of groups, ascending, and the error within them.
     n_clusters : int
-        The number that was taken.
+        The chosen number of groups.
 
     Returns
     -------
     Curve or None
-        None with fewer than two points, which are no curve.
+        None for fewer than two points.
     """
     if len(wce) < 2:
         return None
@@ -62,14 +63,14 @@ def draw(wce: Sequence[tuple[int, float]], n_clusters: int) -> Curve | None:
     return Curve(
         points,
         dict(zip(numbers, points, strict=True)).get(n_clusters),
-        [(across.at(n), f"{n:g}") for n in round_numbers(numbers[0], numbers[-1], least_step=1)],
+        [(across.at(n), f"{n:g}") for n in round_numbers(numbers[0], numbers[-1], min_step=1)],
         [(down.at(error), f"{error:,g}") for error in round_numbers(min(errors), max(errors))],
     )
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Values from `low` to `high` onto positions from `start` to `end`."""
+    """A linear scale from the values [low, high] to the positions [start, end]."""
 
     low: float
     high: float
@@ -81,28 +82,28 @@ class _Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def round_numbers(low: float, high: float, least_step: float = 0) -> list[float]:
-    """Return a few round numbers between two, both counted in, for the ticks of an axis.
+def round_numbers(low: float, high: float, min_step: float = 0) -> list[float]:
+    """Return round numbers in [low, high] for the ticks of an axis.
 
     Parameters
     ----------
     low, high : float
-    least_step : float
-        Numbers are at least so far apart.
+    min_step : float
+        Minimum distance between two numbers.
 
     Returns
     -------
     list of float
-        At most eight, rising: multiples of 1, 2 or 5 times a power of ten.
+        At most eight, ascending: multiples of 1, 2 or 5 times a power of ten.
     """
     if high <= low:
         return [low]
-    step = max(_round_up((high - low) / _STEPS), least_step)
+    step = max(_round_up((high - low) / _STEPS), min_step)
     first, last = math.ceil(low / step), math.floor(high / step)
     return [float(f"{n * step:.12g}") for n in range(first, last + 1)]
 
 
 def _round_up(step: float) -> float:
-    """Return the next of 1, 2, 5, 10, 20, 50 and so on."""
+    """Return the smallest of ..., 1, 2, 5, 10, 20, 50, ... that is at least `step`."""
     power = 10.0 ** math.floor(math.log10(step))
     return next((m * power for m in (1, 2, 5) if m * power >= step), 10 * power)

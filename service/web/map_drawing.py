@@ -1,4 +1,4 @@
-"""The map as a drawing: which pictures are on it, and at which coordinates. No Flask."""
+"""The drawing of the map: which pictures it shows, and where. No Flask."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ import numpy as np
 from index.snapshot import Snapshot
 from service.api.schemas import MapPoint
 
-SIDE = 1000  # of the square drawing, in its own units
-MOST_SHOWN = 3000  # dots; more make the page slow and hide each other
+SIDE = 1000  # side of the square drawing, in SVG units
+MAX_DOTS = 3000  # more would slow the page down and hide each other
 N_LANDMARKS = 16
-N_COLOURS = 12  # as many as the style sheet names
+N_COLOURS = 12  # the style sheet defines as many
 _MARGIN = 36
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A picture on the drawing: `x` and `y` in its units, y growing downwards."""
+    """A picture on the drawing.
+
+    Attributes
+    ----------
+    point : MapPoint
+    x, y : float
+        SVG units from the top left corner, [0, SIDE].
+    """
 
     point: MapPoint
     x: float
@@ -27,29 +34,41 @@ class Dot:
 
     @property
     def colour(self) -> int:
-        """Number of its group's colour."""
+        """Number of the group's colour, [0, N_COLOURS)."""
         return (self.point.cluster or 0) % N_COLOURS
 
 
 def rows_to_show(snapshot: Snapshot, cluster: int | None = None) -> list[int]:
-    """Return the rows that are drawn: all, or some from all over, with all of one group on top."""
+    """Return the rows to draw, in drawing order.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    cluster : int, optional
+        Label of a group to draw on top, with as many of its pictures as the limit allows.
+
+    Returns
+    -------
+    list of int
+        All rows, or MAX_DOTS evenly spaced ones, and then the rows of the group.
+    """
     n = len(snapshot)
-    rows = np.unique(np.linspace(0, n - 1, min(n, MOST_SHOWN)).astype(np.int64))
+    rows = np.unique(np.linspace(0, n - 1, min(n, MAX_DOTS)).astype(np.int64))
     if cluster is None or snapshot.clusters is None:
         return rows.tolist()
-    own = np.flatnonzero(snapshot.clusters.labels == cluster)[:MOST_SHOWN]
+    own = np.flatnonzero(snapshot.clusters.labels == cluster)[:MAX_DOTS]
     return [*np.setdiff1d(rows, own).tolist(), *own.tolist()]
 
 
 def landmarks(snapshot: Snapshot) -> list[int]:
-    """Return the rows that stand for the largest groups."""
+    """Return the medoids of the largest groups, at most N_LANDMARKS; none without groups."""
     return [] if snapshot.clusters is None else snapshot.clusters.medoids[:N_LANDMARKS].tolist()
 
 
 def draw(points: Iterable[MapPoint]) -> list[Dot]:
-    """Place pictures on the drawing."""
-    room = SIDE - 2 * _MARGIN
+    """Convert map positions, [0, 1] with y upwards, to SVG units, with y downwards."""
+    extent = SIDE - 2 * _MARGIN
     return [
-        Dot(point, round(_MARGIN + room * point.x, 1), round(_MARGIN + room * (1 - point.y), 1))
+        Dot(point, round(_MARGIN + extent * point.x, 1), round(_MARGIN + extent * (1 - point.y), 1))
         for point in points
     ]

@@ -116,7 +116,7 @@ def test_large_collections_are_thinned_out_but_for_one_group():
     """At most 3,000 from all over; of the group that is asked for every one, and on top."""
     snapshot = Large(100_000, 50)
     rows = map_drawing.rows_to_show(snapshot)
-    assert len(rows) == map_drawing.MOST_SHOWN
+    assert len(rows) == map_drawing.MAX_DOTS
     assert (rows[0], rows[-1]) == (0, 99_999)
     assert max(np.diff(rows)) <= 34
     assert map_drawing.rows_to_show(snapshot, 1)[-50:] == list(range(99_950, 100_000))

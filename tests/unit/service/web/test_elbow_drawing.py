@@ -42,7 +42,7 @@ def test_flat_curve_is_a_line_in_the_middle():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "least_step", "expected"),
+    ("low", "high", "min_step", "expected"),
     [
         (2, 100, 1, [20, 40, 60, 80, 100]),
         (2, 5, 1, [2, 3, 4, 5]),
@@ -51,6 +51,6 @@ def test_flat_curve_is_a_line_in_the_middle():
         (7, 7, 0, [7]),
     ],
 )
-def test_round_numbers(low, high, least_step, expected):
+def test_round_numbers(low, high, min_step, expected):
     """Ticks are round, within the range, and few."""
-    assert round_numbers(low, high, least_step) == pytest.approx(expected)
+    assert round_numbers(low, high, min_step) == pytest.approx(expected)
