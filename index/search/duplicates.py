@@ -14,9 +14,9 @@ import numpy as np
 
 from index.arrays import Rows
 from index.catalogue import Catalogue, ImageRecord
+from index.search.searchable import Searchable
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
-from index.snapshot import Snapshot
 
 DEFAULT_THRESHOLD = 0.98
 _BLOCK = 1024
@@ -41,12 +41,12 @@ class DuplicateGroup:
     scores: list[float]
 
 
-def duplicate_groups(snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD) -> list[Rows]:
+def duplicate_groups(searchable: Searchable, threshold: float = DEFAULT_THRESHOLD) -> list[Rows]:
     """Return the rows of each group of duplicates, the largest group first.
 
     Parameters
     ----------
-    snapshot : Snapshot
+    searchable : Searchable
     threshold : float
         Least cosine that joins two pictures, in [-1, 1]. Above 1 nothing but byte-identical or
         pixel-identical pictures are joined.
@@ -60,10 +60,10 @@ def duplicate_groups(snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD) -
     -----
     Reads the (n, k) table once; a search for each row all of whose k neighbours are duplicates.
     """
-    parents = np.arange(len(snapshot))
-    for one, other in _edges(snapshot.store, snapshot.topk, threshold):
+    parents = np.arange(len(searchable))
+    for one, other in _edges(searchable.store, searchable.topk, threshold):
         _join(parents, one, other)
-    for one, other in _equal_files(snapshot.catalogue):
+    for one, other in _equal_files(searchable.catalogue):
         _join(parents, one, other)
     roots = np.array([_root(parents, row) for row in range(len(parents))], np.int64)
     order = np.argsort(roots, kind="stable")
@@ -71,14 +71,14 @@ def duplicate_groups(snapshot: Snapshot, threshold: float = DEFAULT_THRESHOLD) -
     return sorted((g for g in groups if len(g) > 1), key=lambda g: (-len(g), g[0]))
 
 
-def describe(snapshot: Snapshot, rows: Rows) -> DuplicateGroup:
+def describe(searchable: Searchable, rows: Rows) -> DuplicateGroup:
     """Return what a person wants to know of one group of duplicates."""
     records = sorted(
-        snapshot.catalogue.records(rows.tolist()),
+        searchable.catalogue.records(rows.tolist()),
         key=lambda r: (-r.width * r.height, -r.size_bytes, r.path),
     )
-    first = snapshot.store.vectors(np.array([records[0].row]))
-    scores = snapshot.store.scores(first, np.array([[r.row for r in records]]))[0]
+    first = searchable.store.vectors(np.array([records[0].row]))
+    scores = searchable.store.scores(first, np.array([[r.row for r in records]]))[0]
     return DuplicateGroup(_kind(records), records, scores.tolist())
 
 

@@ -90,6 +90,18 @@ def test_storing_encoding_and_searching_reach_no_flask(module):
     assert imports.chain(module, "flask") is None
 
 
+PLAIN_VALUES = sorted(
+    name for name in imports.modules() if name.startswith(("index.search.", "index.artefacts."))
+)
+
+
+@pytest.mark.parametrize("module", PLAIN_VALUES)
+def test_searching_and_artefacts_know_no_snapshot(module):
+    """They take stores, tables and values; the snapshot puts them together."""
+    assert imports.chain(module, "index.snapshot") is None
+    assert imports.chain(module, "index.manifest") is None
+
+
 def test_a_chain_of_imports_is_found():
     """The views of the API use Flask, and those of the pages reach the store of vectors."""
     assert imports.chain("service.api.routes", "flask") == ["service.api.routes", "flask"]
