@@ -24,11 +24,18 @@ from indexer.quality.altered_copies import DEFAULT_SAMPLE
 @click.argument("image", type=click.Path(path_type=Path))
 @data_option
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="Answers."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Maximum number of results.",
 )
 @json_option
 def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
-    """Find the pictures of the collection that look most like the file IMAGE."""
+    """Find the pictures in the collection that are most similar to the file IMAGE.
+
+    With --json, prints what the HTTP API returns for this picture.
+    """
     with DataFolder(data).open_current() as snapshot:
         response = searching.search(snapshot, image, limit)
     if as_json:
