@@ -71,3 +71,14 @@ def ids(client):
     """Give every picture's id by its path."""
     images = client.get("/api/v1/images?limit=1000").json["images"]
     return {image["path"]: image["id"] for image in images}
+
+
+@pytest.fixture
+def client_of(place, app_of):
+    """Give a function options -> client."""
+    place.publish(n_clusters=3)
+
+    def make(**options):
+        return app_of(Settings(data=place.data.root, **options)).test_client()
+
+    return make

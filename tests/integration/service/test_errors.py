@@ -164,14 +164,6 @@ def test_nothing_indexed_yet(empty_client, address):
     assert "lookalike build" in answer.json["error"]["message"]
 
 
-def test_not_ready_is_alive(empty_client):
-    """A process without a snapshot is alive, but not ready, and says why."""
-    assert empty_client.get("/livez").status_code == 200
-    answer = empty_client.get("/readyz")
-    assert answer.status_code == 503
-    assert "lookalike build" in answer.json["checks"]["snapshot"]["detail"]
-
-
 def test_fault_of_ours_is_a_500_without_detail(place, caplog):
     """An error that nobody expected is logged once and shows nothing of itself."""
 

@@ -72,3 +72,34 @@ def test_list_has_an_item_for_every_field():
         variable(field) for field in dataclasses.fields(Settings)
     ]
     assert all(len(line) <= 100 for line in markdown_list().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("RATE_LIMIT", "often"),
+        ("RATE_LIMIT", "60"),
+        ("CORS_ORIGINS", "app.example"),
+        ("CORS_ORIGINS", "https://app.example/"),
+        ("CORS_ORIGINS", "https://app.example/x"),
+        ("PROXIES", "-1"),
+    ],
+)
+def test_impossible_guard_stops_the_start(name, text):
+    """A limit or an origin that would never hold is refused with a sentence."""
+    with pytest.raises(SettingsError, match=f"LOOKALIKE_{name} must be"):
+        Settings.from_environment({f"LOOKALIKE_{name}": text})
+
+
+def test_guards_are_read_from_the_environment():
+    """Several origins and limits reach their fields."""
+    settings = Settings.from_environment(
+        {
+            "LOOKALIKE_RATE_LIMIT": "5/second;1000/day",
+            "LOOKALIKE_CORS_ORIGINS": "https://a.example, http://localhost:3000",
+            "LOOKALIKE_PROXIES": "1",
+        }
+    )
+    assert settings.rate_limit == "5/second;1000/day"
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert settings.proxies == 1

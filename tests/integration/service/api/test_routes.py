@@ -325,15 +325,6 @@ def test_collection(client):
     ]
 
 
-def test_health(client):
-    """Alive, ready, and each part by name."""
-    assert client.get("/livez").json == {"status": "alive"}
-    ready = client.get("/readyz").json
-    assert ready["status"] == "ready"
-    assert {"snapshot", "encoder", "index", "topk", "catalogue", "update"} <= set(ready["checks"])
-    assert all(check["ok"] for check in ready["checks"].values())
-
-
 def test_head_has_no_body(client):
     """HEAD is GET without its body."""
     answer = client.head("/api/v1/collection")
