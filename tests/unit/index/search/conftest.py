@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from index.snapshot import DataFolder
-from tests.helpers.fakes import FakeEncoder, publish_vectors
+from tests.helpers.fakes import FakeEncoder
+from tests.helpers.published import publish_vectors
 
 
 @pytest.fixture
