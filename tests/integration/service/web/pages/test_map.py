@@ -1,4 +1,4 @@
-"""The map over HTTP and as a page."""
+"""The map, as JSON and as a page."""
 
 import io
 import re
@@ -6,16 +6,14 @@ import re
 import numpy as np
 import pytest
 
-from service.api.schemas import MapPoint
 from service.settings import Settings
-from service.web import map_drawing
 
 PLACES = np.linspace(0, 1, 26).reshape(13, 2).astype(np.float32)
 
 
 @pytest.fixture
 def map_client(place, app_of):
-    """Give a function -> client of 13 pictures with a map."""
+    """Give a function that returns a client of 13 pictures with a map."""
     content = io.BytesIO()
     np.save(content, PLACES)
 
@@ -26,8 +24,8 @@ def map_client(place, app_of):
     return make
 
 
-def test_places_are_told_in_pages(map_client):
-    """In the order of rows, five decimals, with group, path and thumbnail."""
+def test_positions_are_paged(map_client):
+    """Positions come in catalogue order, with five decimals, group, path and thumbnail."""
     client = map_client(n_clusters=3)
     answer = client.get("/api/v1/map?limit=5&offset=4").json
     assert answer["total"] == 13
@@ -40,8 +38,8 @@ def test_places_are_told_in_pages(map_client):
         )
 
 
-def test_filter_leaves_only_what_passes(map_client):
-    """As on the list of pictures."""
+def test_filter_applies(map_client):
+    """Only the positions of pictures that pass the filter are returned."""
     client = map_client()
     wanted = '{"must": [{"key": "path", "match": {"value": "later/"}}]}'
     answer = client.get("/api/v1/map", query_string={"filter": wanted}).json
@@ -52,7 +50,7 @@ def test_filter_leaves_only_what_passes(map_client):
 
 
 def test_page_has_a_link_for_each_picture(map_client):
-    """The dots, and the three that stand for groups; names are escaped."""
+    """Every picture has a dot, the three medoids have thumbnails, and names are escaped."""
     page = map_client(n_clusters=3).get("/map")
     assert page.status_code == 200
     assert page.text.count("<circle") == 13
@@ -62,7 +60,7 @@ def test_page_has_a_link_for_each_picture(map_client):
 
 
 def test_one_group_stands_out(map_client):
-    """The others are grey, and no landmarks hide it."""
+    """All other dots are grey, and no medoids hide the group."""
     client = map_client(n_clusters=3)
     size = client.get("/api/v1/clusters").json["clusters"][1]["size"]
     page = client.get("/map?cluster=1").text
@@ -72,7 +70,7 @@ def test_one_group_stands_out(map_client):
 
 
 def test_without_groups_there_are_dots_only(map_client):
-    """No form for groups, no landmarks."""
+    """Without groups there is no group menu, and there are no medoids."""
     page = map_client(thumbnails=False).get("/map").text
     assert page.count("<circle") == 13
     assert "<rect" not in page
@@ -80,44 +78,11 @@ def test_without_groups_there_are_dots_only(map_client):
     assert "data-picture" not in page
 
 
-def test_without_a_map_it_is_said(client):
-    """A 404 with a sentence in the API; the page says it, too, and what to do."""
+def test_no_map(client):
+    """Without a map, the API returns 404, and the page says how to make one."""
     answer = client.get("/api/v1/map")
     assert (answer.status_code, answer.json["error"]["code"]) == (404, "not_found")
     assert "no map has been made yet" in answer.json["error"]["message"]
     page = client.get("/map")
     assert page.status_code == 200
     assert "Run this on the server to make the map" in page.text
-
-
-def test_drawing_is_upright_and_inside():
-    """A y of 1 is on top; nothing reaches over the edge."""
-    corners = [
-        MapPoint(id="a", path="a", x=x, y=y, cluster=None, thumbnail_url=None)
-        for x, y in ((0, 0), (1, 1))
-    ]
-    low, high = map_drawing.draw(corners)
-    assert (low.x, low.y) == (high.y, high.x)
-    assert 0 < low.x < high.x < map_drawing.SIDE
-
-
-class Large:
-    """Stand for a snapshot of many pictures in two groups, the second one small."""
-
-    def __init__(self, n, n_second):
-        self.n = n
-        self.clusters = type("Groups", (), {"labels": np.repeat([0, 1], [n - n_second, n_second])})
-
-    def __len__(self):
-        return self.n
-
-
-def test_large_collections_are_thinned_out_but_for_one_group():
-    """At most 3,000 from all over; of the group that is asked for every one, and on top."""
-    snapshot = Large(100_000, 50)
-    rows = map_drawing.rows_to_show(snapshot)
-    assert len(rows) == map_drawing.MAX_DOTS
-    assert (rows[0], rows[-1]) == (0, 99_999)
-    assert max(np.diff(rows)) <= 34
-    assert map_drawing.rows_to_show(snapshot, 1)[-50:] == list(range(99_950, 100_000))
-    assert map_drawing.rows_to_show(Large(5, 1)) == [0, 1, 2, 3, 4]
