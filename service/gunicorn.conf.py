@@ -35,7 +35,7 @@ worker_connections = 500  # with files and pipes well below the usual 1,024 desc
 threads = _settings.threads + _settings.queue + _SPARE_THREADS
 preload_app = False
 
-# Seconds without a sign of life until a worker is replaced. A request has its own deadline between
+# Seconds without a heartbeat until a worker is replaced. A request has its own deadline between
 # its steps; this timeout is for a step that does not end.
 timeout = max(60, int(2 * _settings.request_s))
 graceful_timeout = 20  # seconds for requests in flight when the service is stopped
@@ -45,7 +45,7 @@ max_requests_jitter = max_requests // 10  # otherwise all workers would be repla
 
 forwarded_allow_ips = ""  # only ProxyFix trusts proxies, and only if the settings say so
 control_socket_disable = True  # it would be a file in the home folder
-# The sign of life is the time stamp of a file. Writing it to a busy disk could block.
+# The heartbeat is the time stamp of a file. Writing it to a busy disk could block.
 worker_tmp_dir = str(shared_folder.base()) if shared_folder.base() == shared_folder.MEMORY else None
 
 

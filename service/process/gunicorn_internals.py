@@ -19,8 +19,8 @@ OVERRIDDEN = {
     "main thread, without blocking",
     "gunicorn.workers.gthread.ThreadWorker.handle": "counts the time that a client keeps a thread "
     "waiting, and closes the connection in that thread",
-    "gunicorn.workers.base.Worker.notify": "cuts off slow clients, and gives no sign of life while "
-    "a request does not end",
+    "gunicorn.workers.base.Worker.notify": "cuts off slow clients, and sends no heartbeat while a "
+    "request does not end",
 }
 
 USED = {

@@ -3,7 +3,7 @@
 A thread that waits for a client answers no other request. A connection therefore gets a thread only
 after the whole head of a request has arrived. After that, a client may keep the thread waiting for
 its body and its response only for a limited time, which is shorter while other requests wait for a
-thread. If a request never ends, the worker stops its sign of life, and gunicorn replaces it.
+thread. If a request never ends, the worker stops its heartbeat, and gunicorn replaces it.
 docs/decisions/0060-service-limits.md says what is left to a proxy in front of the service.
 gunicorn_internals.py lists the parts of gunicorn that this worker overrides and uses.
 """
@@ -202,7 +202,7 @@ class Worker(ThreadWorker):
         conn.head.clear()
 
     def notify(self) -> None:
-        """Give a sign of life unless a request does not end; called at least every second."""
+        """Send a heartbeat unless a request does not end; called at least every second."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_EVERY_S

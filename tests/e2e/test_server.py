@@ -126,7 +126,7 @@ def test_too_large_a_body_is_answered(server, says_length, kind):
 
 
 def test_swap_under_load(collection, tmp_path):
-    """While snapshots are exchanged, each of hundreds of requests is answered by one of them."""
+    """While snapshots are swapped, each of hundreds of requests is answered by one of them."""
     known = (collection.pictures / "001.png").read_bytes()
     new = file_of(noise_picture(500), "PNG")
     with running(

@@ -4,22 +4,19 @@ import re
 
 import pytest
 
-from service.app import make_app
-from service.context import KEY
 from service.route_table import ROUTES, path_is_for_programs, path_needs_key, route_of
 from service.settings import Settings
+from tests.helpers.apps import running_app
 
 
 def test_table_holds_exactly_the_routes_of_the_application(tmp_path):
     """No view is left out of the table, and every line of it is served."""
-    app = make_app(Settings(data=tmp_path), lambda snapshot: None)
-    app.extensions[KEY].holder.stop()
-
-    served = {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), rule.endpoint)
-        for rule in app.url_map.iter_rules()
-        for method in rule.methods - {"HEAD", "OPTIONS"}
-    }
+    with running_app(Settings(data=tmp_path)) as app:
+        served = {
+            (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), rule.endpoint)
+            for rule in app.url_map.iter_rules()
+            for method in rule.methods - {"HEAD", "OPTIONS"}
+        }
 
     assert sorted((one.method, one.path, one.endpoint) for one in ROUTES) == sorted(served)
 

@@ -90,18 +90,18 @@ def test_tls_is_refused_with_a_sentence():
 
 
 class BareWorker(Worker):
-    """A worker without a process: only what its sign of life depends on."""
+    """A worker without a process: only what its heartbeat depends on."""
 
     def __init__(self, *worked_s):
         self.cfg = SimpleNamespace(timeout=60)
-        self.signs = 0
-        self.tmp = SimpleNamespace(notify=self.sign)
+        self.beats = 0
+        self.tmp = SimpleNamespace(notify=self.beat)
         self._queued, self._next_look = {}, 0.0
         self._busy = [SimpleNamespace(sock=Busy(seconds)) for seconds in worked_s]
 
-    def sign(self):
-        """Count a sign of life."""
-        self.signs += 1
+    def beat(self):
+        """Count a heartbeat."""
+        self.beats += 1
 
 
 class Busy:
@@ -119,9 +119,9 @@ class Busy:
         return 0.0
 
 
-@pytest.mark.parametrize(("worked_s", "signs"), [((), 1), ((1, 59), 1), ((1, 61), 0)])
-def test_worker_with_an_endless_request_shows_no_life(worked_s, signs):
-    """Only then does gunicorn replace it: its main thread would give the sign for ever."""
+@pytest.mark.parametrize(("worked_s", "beats"), [((), 1), ((1, 59), 1), ((1, 61), 0)])
+def test_worker_with_an_endless_request_has_no_heartbeat(worked_s, beats):
+    """Only then does gunicorn replace it: its main thread would send heartbeats for ever."""
     one = BareWorker(*worked_s)
     one.notify()
-    assert one.signs == signs
+    assert one.beats == beats
