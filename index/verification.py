@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from index.arrays import Mask, Rows, Scores
+from index.arrays import Mask, Rows, Scores, blocks
 from index.errors import CorruptSnapshot
 from index.progress import QUIET, Progress
+from index.search.store import TIE
 from index.snapshot import Snapshot
 
-TOLERANCE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
 _BLOCK = 256
 _SAMPLE = 1024  # rows of the table that are compared with a search, unless all are
 
@@ -37,8 +37,7 @@ def verify(snapshot: Snapshot, all_rows: bool = False, progress: Progress = QUIE
     n = len(snapshot)
     compared = np.arange(n) if all_rows else np.unique(np.linspace(0, n - 1, _SAMPLE, dtype=int))
     with progress(total=n, desc="verify", unit="image") as bar:
-        for start in range(0, n, _BLOCK):
-            rows = np.arange(start, min(start + _BLOCK, n))
+        for rows in blocks(np.arange(n), _BLOCK):
             yield from _row_findings(snapshot, rows, np.isin(rows, compared))
             bar.update(len(rows))
 
@@ -58,7 +57,7 @@ def _row_findings(snapshot: Snapshot, rows: Rows, compared: Mask) -> Iterator[st
         yield f"the vector of row {row} does not have unit length"
     scores, found = snapshot.store.search(vectors, snapshot.topk.k)
     own = snapshot.store.scores(vectors, rows[:, None])[:, 0]
-    for row in rows[own < scores[:, 0] - TOLERANCE]:
+    for row in rows[own < scores[:, 0] - TIE]:
         yield f"picture {_name(snapshot, row)} does not find itself"
     for line in np.flatnonzero(compared):
         if not _agrees(snapshot, int(rows[line]), scores[line], found[line]):
@@ -68,14 +67,14 @@ def _row_findings(snapshot: Snapshot, rows: Rows, compared: Mask) -> Iterator[st
 def _agrees(snapshot: Snapshot, row: int, scores: Scores, found: Rows) -> bool:
     """Compare one line of the table with a search: scores closely, rows where no tie excuses."""
     table_rows, table_scores = snapshot.topk.rows[row], snapshot.topk.scores[row]
-    if table_rows[0] != row or np.abs(table_scores - scores).max() > TOLERANCE:
+    if table_rows[0] != row or np.abs(table_scores - scores).max() > TIE:
         return False
     outside = table_rows[~np.isin(table_rows, found)]
     if len(outside) == 0:
         return bool(len(np.unique(table_rows)) == len(table_rows))
     query = snapshot.store.vectors(np.array([row]))
     true_scores = snapshot.store.scores(query, outside[None])[0]
-    return bool((np.abs(true_scores - scores[-1]) <= TOLERANCE).all())
+    return bool((np.abs(true_scores - scores[-1]) <= TIE).all())
 
 
 def _name(snapshot: Snapshot, row: int) -> str:

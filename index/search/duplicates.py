@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.arrays import Rows
+from index.arrays import Rows, blocks
 from index.catalogue import Catalogue, ImageRecord
 from index.search.searchable import Searchable
 from index.search.store import VectorStore
@@ -102,8 +102,7 @@ def _edges(store: VectorStore, table: TopKTable, threshold: float) -> Iterator[t
 def _edges_of(store: VectorStore, row: int, threshold: float) -> Iterator[tuple[int, int]]:
     """Yield every edge of one row, by comparing it with all others."""
     query = store.vectors(np.array([row]))
-    for start in range(0, len(store), _BLOCK):
-        others = np.arange(start, min(start + _BLOCK, len(store)))
+    for others in blocks(np.arange(len(store)), _BLOCK):
         for other in others[store.scores(query, others[None])[0] >= threshold].tolist():
             yield row, other
 

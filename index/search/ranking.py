@@ -25,7 +25,7 @@ from index.search.crops import ROUGH, exact_scores, may_be_among, rough_scores, 
 from index.search.filters import Filter
 from index.search.queries import Query
 from index.search.searchable import Searchable
-from index.search.store import VectorStore
+from index.search.store import VectorStore, best_first
 from index.search.topk import TopKTable
 
 SCORE_DECIMALS = 6
@@ -160,7 +160,7 @@ def _table_line(table: TopKTable, row: int) -> tuple[RoundedScores, Rows]:
     """Return a row's neighbours from the top-k table, itself first."""
     scores = _rounded(table.scores[row])
     rows = np.asarray(table.rows[row], np.int64)
-    others = _in_order(scores[1:], rows[1:])
+    others = best_first(scores[1:], rows[1:])
     return np.append(scores[0], others[0]), np.append(rows[0], others[1])
 
 
@@ -181,7 +181,7 @@ def _search(store: VectorStore, vectors: Vectors, depth: int) -> tuple[RoundedSc
     k = min(depth + _SPARE, n)
     while True:
         found = search_with_crops(store, vectors, k)
-        scores, rows = _in_order(_rounded(found[0]), found[1])
+        scores, rows = best_first(_rounded(found[0]), found[1])
         if k == n or scores[-1] < scores[depth - 1]:
             return scores, rows
         k = min(k * _DEEPER, n)
@@ -198,7 +198,7 @@ def _rank_among(
     if threshold is not None:
         total = _count_passing(store, vectors, rows, rough, threshold)
     near = rows[may_be_among(rough, options.depth)]
-    scores, near = _in_order(_exact_scores(store, vectors, near), near)
+    scores, near = best_first(_exact_scores(store, vectors, near), near)
     if own_row is not None:
         scores, near = _with_first(own_row, scores, near)
     return _cut(scores, near, total, threshold)
@@ -242,8 +242,3 @@ def _cut(scores: RoundedScores, rows: Rows, total: int, threshold: float | None)
 
 def _rounded(scores: Scores) -> RoundedScores:
     return scores.astype(np.float64).round(SCORE_DECIMALS) + 0.0  # no -0.0
-
-
-def _in_order(scores: RoundedScores, rows: Rows) -> tuple[RoundedScores, Rows]:
-    order = np.lexsort((rows, -scores))
-    return scores[order], rows[order]

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
-from index.arrays import Rows, Scores, Vectors
+from index.arrays import RoundedScores, Rows, Scores, Vectors
 from index.errors import DimensionMismatch, InvalidK
 
+TIE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
 _SCORED_AT_ONCE = 1024  # rows; 32 MB of float64 at 4096 numbers each
+
+AnyScores = TypeVar("AnyScores", Scores, RoundedScores)
 
 
 class VectorStore(ABC):
@@ -138,7 +141,13 @@ class VectorStore(ABC):
         return queries
 
 
-def best_first(scores: Scores, rows: Rows) -> tuple[Scores, Rows]:
-    """Order each line by falling score, equal scores by rising row."""
+def best_first(scores: AnyScores, rows: Rows) -> tuple[AnyScores, Rows]:
+    """Order each line by falling score, equal scores by rising row.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (..., k), float32 or float64
+    rows : ndarray of shape (..., k), int64
+    """
     order = np.lexsort((rows, -scores), axis=-1)
     return np.take_along_axis(scores, order, -1), np.take_along_axis(rows, order, -1)

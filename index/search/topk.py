@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.arrays import Mask, Rows, Scores
+from index.arrays import Mask, Rows, Scores, blocks
 from index.errors import CorruptSnapshot
 from index.layout import TOPK_ROWS_FILE, TOPK_SCORES_FILE
 from index.progress import QUIET, Progress
@@ -70,8 +69,7 @@ class TopKTable:
         rows = np.empty((n, k), np.int32)
         scores = np.empty((n, k), np.float32)
         with progress(total=n, desc="neighbours", unit="image") as bar:
-            for start in range(0, n, _BLOCK):
-                block = np.arange(start, min(start + _BLOCK, n))
+            for block in blocks(np.arange(n), _BLOCK):
                 found = store.search(store.vectors(block), k)
                 scores[block], rows[block] = itself_first(*found, block)
                 bar.update(len(block))
@@ -113,12 +111,12 @@ class TopKTable:
             return type(self).compute(store, k, progress)
         rows, scores, is_whole = self._carried_over(old_rows)
         with progress(total=n, desc="neighbours", unit="image") as bar:
-            for block in _blocks(np.flatnonzero(~is_whole)):
+            for block in blocks(np.flatnonzero(~is_whole), _BLOCK):
                 found = store.search(store.vectors(block), self.k)
                 scores[block], rows[block] = itself_first(*found, block)
                 bar.update(len(block))
             new = np.flatnonzero(old_rows < 0)
-            for block in _blocks(np.flatnonzero(is_whole)):
+            for block in blocks(np.flatnonzero(is_whole), _BLOCK):
                 scores[block], rows[block] = _with_rivals(
                     store, scores[block], rows[block], block, new
                 )
@@ -164,11 +162,6 @@ class TopKTable:
         return cls(rows, scores)
 
 
-def _blocks(rows: Rows) -> Iterator[Rows]:
-    for start in range(0, len(rows), _BLOCK):
-        yield rows[start : start + _BLOCK]
-
-
 def _with_rivals(
     store: VectorStore,
     scores: Scores,
@@ -179,7 +172,7 @@ def _with_rivals(
     """Let new pictures take their places in some lines, (m, k), of which `own` are the rows."""
     vectors, k = store.vectors(own), rows.shape[1]
     scores, wide_rows = scores.copy(), rows.astype(np.int64)
-    for some_new in _blocks(new):
+    for some_new in blocks(new, _BLOCK):
         rough = vectors @ store.vectors(some_new).T  # (m, n_new)
         # Generous by more than float32 sums differ; the exact score decides.
         for line in np.flatnonzero((rough > scores[:, -1:] - 1e-5).any(axis=1)):

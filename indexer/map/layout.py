@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import blocks
 from index.artefacts.map_points import Projection
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
@@ -115,8 +116,7 @@ def _centred(store: VectorStore, mean: Matrix) -> Iterator[Matrix]:
 
 
 def _blocks(store: VectorStore) -> Iterator[Matrix]:
-    for start in range(0, len(store), _BLOCK):
-        yield store.vectors(np.arange(start, min(start + _BLOCK, len(store))))
+    return (store.vectors(rows) for rows in blocks(np.arange(len(store)), _BLOCK))
 
 
 def carry_map(live: Snapshot, table: TopKTable, old_rows: NDArray[np.int64], folder: Path) -> bool:

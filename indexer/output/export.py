@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from index.arrays import blocks
 from index.artefacts.clusters import k_groups
 from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
@@ -77,15 +78,10 @@ def export(
     return sentences + _write_groups(snapshot, out / GROUPS_FILE)
 
 
-def _blocks(snapshot: Snapshot) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(snapshot), _BLOCK):
-        yield np.arange(start, min(start + _BLOCK, len(snapshot)))
-
-
 def _write_encodings(snapshot: Snapshot, path: Path) -> None:
     shape = (len(snapshot), snapshot.store.dim)
     encodings = open_memmap(path, "w+", np.float32, shape)
-    for rows in _blocks(snapshot):
+    for rows in blocks(np.arange(len(snapshot)), _BLOCK):
         encodings[rows] = snapshot.store.vectors(rows)
     encodings.flush()
 
@@ -105,7 +101,7 @@ def _write_matrix(snapshot: Snapshot, path: Path, progress: Progress) -> None:
     matrix = open_memmap(path, "w+", np.float32, (n, n))
     everything = snapshot.store.vectors(np.arange(n))
     with progress(total=n, desc="matrix", unit="row") as bar:
-        for rows in _blocks(snapshot):
+        for rows in blocks(np.arange(len(snapshot)), _BLOCK):
             matrix[rows] = -np.clip(everything[rows] @ everything.T, -1.0, 1.0)
             bar.update(len(rows))
     matrix.flush()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from index.catalogue import ImageRecord
 from index.progress import QUIET, Progress
 from index.search.crops import exact_scores, search_with_crops
-from index.search.store import VectorStore
+from index.search.store import TIE, VectorStore
 from index.search.topk import itself_first
 from indexer.dataset import COLLECTION_LIMITS, read_file
 from indexer.errors import EncodingsAlike, NothingToCheck
@@ -35,7 +35,6 @@ MIN_PICTURES = 20  # among fewer, to be found first means little
 DEFAULT_SAMPLE = 200
 BUILD_SAMPLE = 100
 BUILD_SECONDS = 20.0
-_TIE = 1e-6  # scores closer than this are equal
 _SPREAD_SAMPLE = 500  # a singular value decomposition of more takes seconds
 _COLLAPSE_SIDE_PX = 16
 _PERCENTILES = (5, 50, 95, 99)
@@ -329,4 +328,4 @@ def _leads_back(subject: Subject, pixels: NDArray[np.uint8], row: int) -> bool:
     vectors = subject.encoder.encode_query(pixels)
     best, _ = search_with_crops(subject.store, vectors, 1)
     own = exact_scores(subject.store, vectors, np.array([row]))
-    return bool(own[0] >= best[0] - _TIE)
+    return bool(own[0] >= best[0] - TIE)
