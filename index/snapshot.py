@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from index.artefacts.clusters import Clusters
-from index.artefacts.map_points import Projection
+from index.artefacts.map_points import MapPoints
 from index.artefacts.thumbnails import Thumbnails
 from index.catalogue import Catalogue
 from index.durable import replace_text, sync_file, sync_folder
@@ -126,9 +126,9 @@ class Snapshot:
         return found
 
     @cached_property
-    def projection(self) -> Projection | None:
+    def map_points(self) -> MapPoints | None:
         """The map, read at the first use; CorruptSnapshot if it is of another collection."""
-        found: Projection | None = self._optional(MAP_FILE, Projection.load)
+        found: MapPoints | None = self._optional(MAP_FILE, MapPoints.load)
         if found is not None:
             self._check_n_images(MAP_FILE, len(found), "build again")
         return found

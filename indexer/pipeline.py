@@ -50,7 +50,7 @@ from indexer.groups.fasterpam import check_n_clusters
 from indexer.groups.partition import Member, PartitionResult
 from indexer.groups.partition import partition as write_partition
 from indexer.groups.stage import group, write_sheets
-from indexer.map.layout import draw_map
+from indexer.map.positions import draw_map
 from indexer.options import BuildOptions, ReindexOptions
 from indexer.publishing import check_disk, library_versions, write_records
 from indexer.quality.altered_copies import SelfCheck

@@ -31,7 +31,7 @@ from indexer.collection.records import Collected, make_record
 from indexer.encoding.vectors import encode_rows
 from indexer.errors import MostWouldBeLost, NoPictures
 from indexer.groups.stage import carry_groups
-from indexer.map.layout import carry_map, draw_map
+from indexer.map.positions import carry_map, draw_map
 from indexer.publishing import library_versions, write_records
 from indexer.quality.build_check import check_build
 from indexer.quality.drift import drift_after, is_much

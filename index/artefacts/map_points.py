@@ -14,17 +14,17 @@ from index.layout import MAP_FILE
 
 
 @dataclass(frozen=True)
-class Projection:
+class MapPoints:
     """Places by row.
 
     Attributes
     ----------
-    points : ndarray of shape (n, 2), float32
+    xy : ndarray of shape (n, 2), float32
         x and y in [0, 1], with one scale for both; the larger extent fills the range, the other
         lies in its middle.
     """
 
-    points: NDArray[np.float32]
+    xy: NDArray[np.float32]
 
     @classmethod
     def fitted(cls, points: NDArray[np.float64]) -> Self:
@@ -36,7 +36,7 @@ class Projection:
 
     def save(self, folder: Path) -> None:
         """Write map.npy."""
-        np.save(folder / MAP_FILE, self.points)
+        np.save(folder / MAP_FILE, self.xy)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -58,4 +58,4 @@ class Projection:
         return cls(points)
 
     def __len__(self) -> int:
-        return len(self.points)
+        return len(self.xy)

@@ -132,9 +132,9 @@ def member_infos(
 
 def points_of(snapshot: Snapshot) -> NDArray[np.float32]:
     """Return where each row lies on the map, (n, 2) from 0 to 1; NoMap if there is none."""
-    if snapshot.projection is None:
+    if snapshot.map_points is None:
         raise NoMap("no map has been made yet: run `bin/lookalike build` on the server")
-    return snapshot.projection.points
+    return snapshot.map_points.xy
 
 
 def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPoint]:

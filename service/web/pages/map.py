@@ -19,7 +19,7 @@ def map_() -> str:
     form = from_fields(GroupForm, request.args.to_dict(flat=False))
     with context().holder.use() as live:
         snapshot = live.snapshot
-        if snapshot.projection is None:
+        if snapshot.map_points is None:
             return render(live, "no_map.html")
         return render(
             live,

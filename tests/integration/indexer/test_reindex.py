@@ -342,7 +342,7 @@ def places(data):
         return dict(
             zip(
                 [record.path for record in snapshot.catalogue],
-                snapshot.projection.points.tolist(),
+                snapshot.map_points.xy.tolist(),
                 strict=True,
             )
         )

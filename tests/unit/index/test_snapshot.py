@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.artefacts.map_points import Projection
+from index.artefacts.map_points import MapPoints
 from index.errors import CannotWrite, CorruptSnapshot, DataFolderBusy, NewerSchema, NoSnapshot
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder, Snapshot
@@ -311,11 +311,11 @@ def test_groups_and_map_of_other_pictures_are_refused(data, unit_vectors):
     with data.locked(), data.open_current() as old, data.draft() as draft:
         draft.link_from(old, old.manifest.files)
         clusters_of(few, 2, elbow_clear=True).save(draft.folder / "clusters.json")
-        Projection.fitted(few[:, :2].astype(np.float64)).save(draft.folder)
+        MapPoints.fitted(few[:, :2].astype(np.float64)).save(draft.folder)
         draft.publish(replace(old.manifest, created="2026-11-25T00:00:00+00:00"))
 
     with data.open_current() as snapshot:
         with pytest.raises(CorruptSnapshot, match="clusters.json .* is of 3 pictures, .* of 4"):
             _ = snapshot.clusters
         with pytest.raises(CorruptSnapshot, match="map.npy .* is of 3 pictures, .* of 4"):
-            _ = snapshot.projection
+            _ = snapshot.map_points

@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from index.artefacts.map_points import Projection
+from index.artefacts.map_points import MapPoints
 from index.errors import CorruptSnapshot
 from index.layout import MAP_FILE
 
 
 def test_one_scale_for_both_directions():
     """Twice as wide as high stays so, in the middle of the square."""
-    points = Projection.fitted(np.array([[10.0, 5.0], [14.0, 5.0], [12.0, 7.0]])).points
+    points = MapPoints.fitted(np.array([[10.0, 5.0], [14.0, 5.0], [12.0, 7.0]])).xy
     np.testing.assert_allclose(points, [[0, 0.25], [1, 0.25], [0.5, 0.75]])
 
 
 def test_a_single_place_is_the_middle():
     """One picture, or many in one place."""
-    np.testing.assert_array_equal(Projection.fitted(np.full((3, 2), 7.0)).points, 0.5)
+    np.testing.assert_array_equal(MapPoints.fitted(np.full((3, 2), 7.0)).xy, 0.5)
 
 
 def test_what_was_saved_is_loaded(tmp_path):
     """The same float32 numbers."""
-    one = Projection.fitted(np.random.default_rng(0).standard_normal((9, 2)))
+    one = MapPoints.fitted(np.random.default_rng(0).standard_normal((9, 2)))
     one.save(tmp_path)
-    np.testing.assert_array_equal(Projection.load(tmp_path / MAP_FILE).points, one.points)
+    np.testing.assert_array_equal(MapPoints.load(tmp_path / MAP_FILE).xy, one.xy)
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_what_is_no_map_is_refused(tmp_path, content):
     """Index files are untrusted: a wrong one is told, and nothing in it is run."""
     np.save(tmp_path / MAP_FILE, content, allow_pickle=True)
     with pytest.raises(CorruptSnapshot, match=r"map\.npy"):
-        Projection.load(tmp_path / MAP_FILE)
+        MapPoints.load(tmp_path / MAP_FILE)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.arrays import blocks
-from index.artefacts.map_points import Projection
+from index.artefacts.map_points import MapPoints
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
 from index.snapshot import Snapshot
@@ -34,7 +34,7 @@ _SHARPNESS = 4  # how much more the closest of them counts
 Matrix = NDArray[np.float32]
 
 
-def draw_map(store: VectorStore, seed: int = 0) -> Projection:
+def draw_map(store: VectorStore, seed: int = 0) -> MapPoints:
     """Lay out all vectors.
 
     Parameters
@@ -45,13 +45,13 @@ def draw_map(store: VectorStore, seed: int = 0) -> Projection:
 
     Returns
     -------
-    Projection
+    MapPoints
         The same for the same vectors and seed on one machine. Memory: a few blocks of rows and
         40 numbers a picture.
     """
     uses_tsne = _FEWEST_FOR_TSNE <= len(store) <= MOST_FOR_TSNE
     components = principal_components(store, _N_COMPONENTS if uses_tsne else 2, seed)
-    return Projection.fitted(_tsne(components, seed) if uses_tsne else components)
+    return MapPoints.fitted(_tsne(components, seed) if uses_tsne else components)
 
 
 def _tsne(components: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -137,16 +137,16 @@ def carry_map(live: Snapshot, table: TopKTable, old_rows: NDArray[np.int64], fol
     is_carried : bool
         False where that cannot be: there is no map, or a new picture has no neighbour on it.
     """
-    if live.projection is None:
+    if live.map_points is None:
         return False
     is_old = old_rows >= 0
     points = np.zeros((len(old_rows), 2), np.float32)
-    points[is_old] = live.projection.points[old_rows[is_old]]
+    points[is_old] = live.map_points.xy[old_rows[is_old]]
     for row in np.flatnonzero(~is_old):
         near = np.flatnonzero(is_old[table.rows[row]])[:_N_NEIGHBOURS]
         if len(near) == 0:
             return False
         weights = np.clip(table.scores[row][near], 1e-3, 1) ** _SHARPNESS
         points[row] = np.average(points[table.rows[row][near]], axis=0, weights=weights)
-    Projection(points).save(folder)
+    MapPoints(points).save(folder)
     return True

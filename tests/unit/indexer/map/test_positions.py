@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from index.search.faiss_store import FaissStore
-from indexer.map.layout import draw_map, principal_components
+from indexer.map.positions import draw_map, principal_components
 
 
 def unit_rows(n, dim, seed=0):
@@ -39,18 +39,18 @@ def test_missing_directions_are_zero():
 def test_a_map_fills_the_square_and_comes_out_the_same_again(n):
     """Whatever the number of pictures; drawn twice it is bit for bit the same."""
     store = FaissStore.from_vectors(unit_rows(n, 16))
-    points = draw_map(store).points
+    points = draw_map(store).xy
     assert (points.shape, points.dtype) == ((n, 2), np.float32)
     assert ((points >= 0) & (points <= 1)).all()
     extents = np.ptp(points, axis=0)
     assert extents.max() == pytest.approx(1.0 if n > 1 else 0.0, abs=1e-6)
-    np.testing.assert_array_equal(points, draw_map(store).points)
+    np.testing.assert_array_equal(points, draw_map(store).xy)
 
 
 def test_equal_pictures_are_no_hindrance():
     """All vectors may be one; the map is a point, or close to it, and finite."""
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (30, 1))
-    assert np.isfinite(draw_map(FaissStore.from_vectors(vectors)).points).all()
+    assert np.isfinite(draw_map(FaissStore.from_vectors(vectors)).xy).all()
 
 
 def test_pictures_that_are_alike_lie_close():
@@ -62,7 +62,7 @@ def test_pictures_that_are_alike_lie_close():
     store = FaissStore.from_vectors(
         (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     )
-    points = draw_map(store).points
+    points = draw_map(store).xy
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     assert (kinds[distances.argmin(axis=1)] == kinds).all()
