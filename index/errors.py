@@ -4,6 +4,8 @@ IndexFailure
 ├── DimensionMismatch      vectors of one length, index of another
 ├── InvalidK               k outside 1 <= k <= number of vectors
 ├── UnknownImage           no picture of that id
+├── UnknownCluster         no group of that label
+├── InvalidClusters        labels, medoids and sizes that contradict each other
 ├── InvalidQuery           a vector, an example or a filter that cannot be searched with
 ├── NoSnapshot             nothing has been published in this data folder
 ├── CorruptSnapshot        a file is missing, of another size, or of another content
@@ -17,6 +19,9 @@ IndexFailure
 class IndexFailure(Exception):
     """Base of every error that this package raises on purpose."""
 
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # KeyError puts its sentence in quotation marks
+
 
 class DimensionMismatch(IndexFailure, ValueError):
     """Vectors have another number of columns than the index."""
@@ -29,8 +34,13 @@ class InvalidK(IndexFailure, ValueError):
 class UnknownImage(IndexFailure, KeyError):
     """No picture of the collection has this id."""
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+
+class UnknownCluster(IndexFailure, KeyError):
+    """No group has this label."""
+
+
+class InvalidClusters(IndexFailure, ValueError):
+    """Labels, medoids and sizes do not describe groups of the same pictures."""
 
 
 class InvalidQuery(IndexFailure, ValueError):

@@ -13,22 +13,11 @@ from numpy.typing import NDArray
 
 from index.arrays import Labels, Rows, Scores
 from index.durable import replace_text
-from index.errors import CorruptSnapshot, IndexFailure, NewerSchema
+from index.errors import CorruptSnapshot, InvalidClusters, NewerSchema, UnknownCluster
 
 SCHEMA = 1
 FIXED = "fixed"  # the rule where the number of groups was given, not found
 _KNEE_STRENGTH = "elbow_bend"  # its key in the file
-
-
-class InvalidClusters(IndexFailure, ValueError):
-    """Labels, medoids and sizes do not describe groups of the same pictures."""
-
-
-class UnknownCluster(IndexFailure, KeyError):
-    """No group has this label."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 @dataclass(frozen=True, eq=False)

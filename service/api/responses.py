@@ -10,8 +10,9 @@ import numpy as np
 from flask import request, url_for
 from numpy.typing import NDArray
 
-from index.artefacts.clusters import Clusters, UnknownCluster
+from index.artefacts.clusters import Clusters
 from index.catalogue import ImageRecord
+from index.errors import UnknownCluster
 from index.layout import ENCODER_INFO_FILE, QUALITY_FILE
 from index.search.duplicates import DuplicateGroup, describe
 from index.search.ranking import SCORE_DECIMALS

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from index.artefacts.clusters import Clusters, InvalidClusters, UnknownCluster, group_name, k_groups
-from index.errors import CorruptSnapshot, NewerSchema
+from index.artefacts.clusters import Clusters, group_name, k_groups
+from index.errors import CorruptSnapshot, InvalidClusters, NewerSchema, UnknownCluster
 
 REST = {"loss": 1.5, "algorithm": "fasterpam", "seed": 3, "seconds": 0.25}
 

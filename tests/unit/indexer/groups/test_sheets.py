@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from index.artefacts.clusters import Clusters, UnknownCluster
+from index.artefacts.clusters import Clusters
+from index.errors import UnknownCluster
 from indexer.groups.sheets import NoCurve, group_sheet, plot_elbow
 
 COLOURS = [(200, 0, 0), (0, 160, 0), (0, 0, 220), (0, 0, 0)]
