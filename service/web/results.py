@@ -37,7 +37,7 @@ def render_results(
         live,
         "results.html",
         response=response,
-        asked=picture,
+        query_picture=picture,
         cluster=form.cluster,
         edges=form.edges,
         reconstruction=_reconstruction_url(live, picture),

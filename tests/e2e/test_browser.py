@@ -25,7 +25,7 @@ WIDTHS = {"desk": 1280, "phone": 390}
 
 
 def found_browser():
-    """Return the paths of Chromium and its driver, or leave the test out, but never on CI."""
+    """Return the paths of Chromium and its driver. Without them, skip, or fail on CI."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if browser and driver:
@@ -37,7 +37,7 @@ def found_browser():
 
 @contextmanager
 def opened(profile, javascript=True, width=1280):
-    """Open a browser without a window."""
+    """Open a headless browser."""
     browser, driver = found_browser()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -78,35 +78,35 @@ def plain_window(tmp_path_factory):
 
 @pytest.fixture
 def query(tmp_path):
-    """Give the file of a picture that is not in the collection, but like its picture 7."""
+    """Give the file of a picture that is not in the collection, but resembles its picture 7."""
     path = tmp_path / "query.jpg"
     noise_picture(7).resize((500, 300)).save(path)
     return path
 
 
 def one(window, selector):
-    """Return the one element of a kind."""
+    """Return the only element that matches a selector."""
     (element,) = window.find_elements(By.CSS_SELECTOR, selector)
     return element
 
 
 def many(window, selector):
-    """Return all elements of a kind."""
+    """Return all elements that match a selector."""
     return window.find_elements(By.CSS_SELECTOR, selector)
 
 
 def wait_for(window, claim):
-    """Wait until something holds on a page, which may be exchanged for the next meanwhile."""
+    """Wait until a claim about the page holds, even while the next page loads."""
     # A stale element by any of its names, or `one` found none of the old or new page.
     gone = [WebDriverException, ValueError]
     return WebDriverWait(window, 30, ignored_exceptions=gone).until(claim)
 
 
-def wait_for_answers(window):
-    """Wait for a page of answers, and return the addresses of their links."""
+def wait_for_results(window):
+    """Wait for a page of results, and return the addresses of their links."""
     return wait_for(
         window,
-        lambda w: [link.get_attribute("href") for link in many(w, ".answers a.frame")],
+        lambda w: [link.get_attribute("href") for link in many(w, ".found a.frame")],
     )
 
 
@@ -120,8 +120,8 @@ def broken_pictures(window):
     return [source for source in window.execute_script(script) if source]
 
 
-def said(window):
-    """Return what the browser complained of: refused files, errors in scripts."""
+def complaints(window):
+    """Return the browser's log: refused files and errors in scripts."""
     return [entry["message"] for entry in window.get_log("browser")]
 
 
@@ -130,68 +130,68 @@ def test_upload_without_javascript(plain_window, server, query):
     plain_window.get(server.url + "/")
     one(plain_window, "input[type=file]").send_keys(str(query))
     one(plain_window, "form button").click()
-    answers = wait_for_answers(plain_window)
-    assert len(answers) == 24
+    results = wait_for_results(plain_window)
+    assert len(results) == 24
     assert one(plain_window, ".badge").text == "new"
-    assert one(plain_window, ".asked img").get_attribute("src").startswith("data:image/jpeg")
-    names = [name.text for name in many(plain_window, ".answers .name")]
+    assert one(plain_window, ".query img").get_attribute("src").startswith("data:image/jpeg")
+    names = [name.text for name in many(plain_window, ".found .name")]
     assert names[0] == "007.png"
     scores = [float(score.text) for score in many(plain_window, ".score")]
     assert scores == sorted(scores, reverse=True)
 
 
 def test_next_page_of_an_upload_without_javascript(plain_window, server, query):
-    """The rest of the answers comes by a button, and so does the way back."""
+    """A button leads to the rest of the results, and another leads back."""
     plain_window.get(server.url + "/")
     one(plain_window, "input[type=file]").send_keys(str(query))
     one(plain_window, "form button").click()
-    first = wait_for_answers(plain_window)
+    first = wait_for_results(plain_window)
     one(plain_window, ".pager button").click()
     wait_for(plain_window, lambda w: "Page 2" in one(w, ".pager").text)
-    second = wait_for_answers(plain_window)
+    second = wait_for_results(plain_window)
     assert len(set(first + second)) == len(first + second) == 41
     one(plain_window, ".pager button").click()
     wait_for(plain_window, lambda w: "Page 1" in one(w, ".pager").text)
-    assert wait_for_answers(plain_window) == first
+    assert wait_for_results(plain_window) == first
 
 
 def test_choosing_a_file_searches_at_once(window, server, query):
-    """With JavaScript no button is needed."""
+    """With JavaScript, no button is needed."""
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(query))
-    wait_for_answers(window)
+    wait_for_results(window)
     assert one(window, ".badge").text == "new"
     assert broken_pictures(window) == []
-    assert said(window) == []
+    assert complaints(window) == []
 
 
-def test_click_on_an_answer_searches_with_it(window, server, query):
+def test_click_on_a_result_searches_with_it(window, server, query):
     """A result leads to its own look-alikes, itself first and marked as known."""
     window.get(server.url + "/")
     one(window, "input[type=file]").send_keys(str(query))
-    wait_for_answers(window)
-    name = many(window, ".answers .name")[3].text
-    many(window, ".answers a.frame")[3].click()
+    wait_for_results(window)
+    name = many(window, ".found .name")[3].text
+    many(window, ".found a.frame")[3].click()
     wait_for(window, lambda w: "/similar/" in w.current_url)
     assert one(window, ".badge").text == "known"
-    assert one(window, ".asked .name").text == name
-    assert many(window, ".answers .name")[0].text == f"this picture · {name}"
+    assert one(window, ".query .name").text == name
+    assert many(window, ".found .name")[0].text == f"this picture · {name}"
 
 
 def test_browse_to_a_picture_and_its_group(window, server):
-    """From the whole collection to one picture, to its group."""
+    """Links lead from the collection to a picture, and to its group."""
     window.get(server.url + "/")
     one(window, "nav a[href='/browse']").click()
     wait_for(window, lambda w: len(many(w, "main a.frame")) == 41)
     many(window, "main a.frame")[2].click()
-    wait_for_answers(window)
+    wait_for_results(window)
     one(window, ".links a[href^='/groups/']").click()
     wait_for(window, lambda w: one(w, "h1").text.startswith("Group "))
     assert many(window, "main a.frame")
 
 
 def test_too_large_a_picture_is_a_page_with_a_form(plain_window, server, tmp_path):
-    """A browser that sends 25 MB is shown what was wrong, not a broken connection."""
+    """A browser that sends 25 MB shows the error, not a broken connection."""
     large = tmp_path / "large.jpg"
     large.write_bytes(bytes(25_000_000))
     plain_window.get(server.url + "/")
@@ -202,7 +202,7 @@ def test_too_large_a_picture_is_a_page_with_a_form(plain_window, server, tmp_pat
 
 
 def test_file_that_is_no_picture(window, server, tmp_path):
-    """The mistake is said in words, and another picture can be chosen at once."""
+    """The page names the error, and another picture can be chosen at once."""
     note = tmp_path / "note.txt"
     note.write_text("not a picture")
     window.get(server.url + "/")
@@ -218,22 +218,22 @@ def test_file_that_is_no_picture(window, server, tmp_path):
 )
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
-    """On a desk and on a phone nothing sticks out, no picture is missing, no rule is broken."""
+    """On a desktop and on a phone, the page fits, has its pictures and breaks no policy."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    said(window)  # of the pages before
+    complaints(window)  # of the pages before
     window.get(server.url + address)
     assert window.execute_script("return document.documentElement.scrollWidth") <= width
     assert broken_pictures(window) == []
-    assert [line for line in said(window) if "/x - Failed to load" not in line] == []
+    assert [line for line in complaints(window) if "/x - Failed to load" not in line] == []
     shot = tmp_path / "page.png"
     assert window.save_screenshot(str(shot))
     assert len(Image.open(shot).convert("RGB").getcolors(1 << 24)) > 3  # not blank
 
 
 def test_search_is_tried_on_the_docs_page(window, server, query):
-    """A picture sent with the page's own form is answered, and the browser complains of nothing."""
-    said(window)  # of the pages before
+    """The API page's form returns results, and the browser has no complaints."""
+    complaints(window)  # of the pages before
     window.get(server.url + "/docs")
     route = "#operations-search-post_search .opblock-summary-control"
     wait_for(window, lambda w: one(w, route)).click()
@@ -242,17 +242,17 @@ def test_search_is_tried_on_the_docs_page(window, server, query):
     one(window, "#swagger .execute").click()
     status = "#swagger .live-responses-table tbody .response-col_status"
     assert wait_for(window, lambda w: one(w, status).text) == "200"
-    assert said(window) == []
+    assert complaints(window) == []
 
 
-def test_part_is_drawn_on_the_picture(window, server):
-    """A box that is drawn with the pointer fills the fields, and the button searches with it."""
+def test_region_is_drawn_on_the_picture(window, server):
+    """A box drawn with the pointer fills the fields, and the button searches with it."""
     window.get(server.url + "/browse")
     many(window, "main a.frame")[2].click()
-    wait_for_answers(window)
+    wait_for_results(window)
     one(window, ".region-form summary").click()
     wait_for(window, lambda w: one(w, ".cut"))
-    picture = one(window, ".asked figure .frame")
+    picture = one(window, ".query figure .frame")
     size = picture.size["width"]
     steps = webdriver.ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
     steps.click_and_hold().move_by_offset(size // 2, size // 8).release().perform()
@@ -265,19 +265,17 @@ def test_part_is_drawn_on_the_picture(window, server):
     assert edges["top"] == pytest.approx(50, abs=2)
     one(window, ".region-form button").click()
     wait_for(window, lambda w: "left=" in w.current_url and one(w, ".badge").text == "region")
-    assert wait_for_answers(window)
+    assert wait_for_results(window)
     assert broken_pictures(window) == []
-    assert said(window) == []
+    assert complaints(window) == []
 
 
-def test_ticked_answers_are_searched_with_without_javascript(plain_window, server):
-    """Two ticks and a button lead to pictures like the one and unlike the other."""
+def test_ticked_results_are_searched_with_without_javascript(plain_window, server):
+    """Two ticks and a button lead to pictures like one and unlike the other."""
     plain_window.get(server.url + "/browse")
     many(plain_window, "main a.frame")[2].click()
-    wait_for_answers(plain_window)
-    ticks = {
-        name: many(plain_window, f".answers [name={name}]") for name in ("positive", "negative")
-    }
+    wait_for_results(plain_window)
+    ticks = {name: many(plain_window, f".found [name={name}]") for name in ("positive", "negative")}
     ids = [ticks["positive"][0].get_attribute("value"), ticks["negative"][3].get_attribute("value")]
     ticks["positive"][0].click()
     ticks["negative"][3].click()
@@ -288,7 +286,7 @@ def test_ticked_answers_are_searched_with_without_javascript(plain_window, serve
 
 
 def test_map_shows_the_picture_under_the_pointer(window, server):
-    """Every picture is a link; the one that is pointed at is shown with its name."""
+    """Every picture is a link. Pointing at it shows the picture and its name."""
     window.get(server.url + "/map")
     dots = many(window, "[data-map] a")
     assert len(dots) >= 41
@@ -297,11 +295,11 @@ def test_map_shows_the_picture_under_the_pointer(window, server):
     wait_for(window, lambda w: one(w, "[data-preview]").is_displayed())
     assert "typical of group" in one(window, "[data-preview] span").text
     assert broken_pictures(window) == []
-    assert said(window) == []
+    assert complaints(window) == []
 
 
 def test_keyboard_reaches_everything(window, server):
-    """The first stop of the tabulator is the way past the header, and focus can be seen."""
+    """The first tab stop skips the header, and the focus is visible."""
     window.get(server.url + "/")
     script = "return document.activeElement.textContent.trim()"
     body = one(window, "body")

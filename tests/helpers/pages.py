@@ -41,5 +41,5 @@ def upload(client, data: bytes, **fields):
 
 def result_ids(html: str) -> list[str]:
     """Return the ids on a results page, best first."""
-    results = html.split('<section class="answers"')[1]
+    results = html.split('<section class="found"')[1]
     return re.findall(r'class="frame" href="/similar/([0-9a-f-]+)"', results)

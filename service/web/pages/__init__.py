@@ -1,6 +1,6 @@
 """The pages, one module each: HTML from the server, usable without JavaScript.
 
-A module has the name of its page, as have the templates. `_ROUTES` lists every address.
+A module has the name of its page. `_ROUTES` lists the addresses.
 """
 
 from __future__ import annotations

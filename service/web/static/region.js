@@ -2,7 +2,7 @@
 "use strict";
 
 const details = document.querySelector("[data-region]");
-const frame = document.querySelector(".asked .frame");
+const frame = document.querySelector(".query .frame");
 
 if (details && frame) {
   const image = frame.querySelector("img");
