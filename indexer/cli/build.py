@@ -85,8 +85,7 @@ def build(
     terminal.say_skipped(built.skipped)
     if built.n_zero_encodings:
         stages.say(f"{built.n_zero_encodings} pictures have an encoding of zero: they look alike")
-    if built.check is not None:
-        stages.say(f"check: {built.check.recall.sentence()}")
+    terminal.say_check(built.check)
     stages.say(stages.summary())
     click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
 

@@ -9,6 +9,7 @@ import click
 from tqdm import tqdm
 
 from indexer.dataset import Skipped
+from indexer.quality.altered_copies import SelfCheck
 from indexer.stages import Stages
 
 
@@ -21,6 +22,12 @@ def say_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
         click.echo(f"  {one.path}: {one.reason}", err=True)
     if len(skipped) > n_shown:
         click.echo(f"  and {len(skipped) - n_shown:,} more: all are in skipped.json", err=True)
+
+
+def say_check(check: SelfCheck | None) -> None:
+    """Print the result of a quality check, if there was one."""
+    if check is not None:
+        click.echo(f"check: {check.recall.sentence()}", err=True)
 
 
 progress = functools.partial(

@@ -78,6 +78,7 @@ def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
 
 def _say_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
     terminal.say_skipped(done.changes.skipped)
+    terminal.say_check(done.check)
     stages.say(stages.summary())
     if as_json:
         click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict()))

@@ -1,7 +1,8 @@
-"""What has changed in a folder since it was indexed: new, changed, moved and vanished files.
+"""What changed in a folder since it was indexed: new, changed, moved and removed files.
 
-A file of the same path, size and time of change is taken as unchanged; any other is read, and its
-content decides. A picture whose pixels are known keeps its vector, whatever its file is now called.
+A file with the same path, size and modification time counts as unchanged. Every other file is read
+and compared by its content. A picture whose pixels are known keeps its vector, even if its file has
+a new name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from index.catalogue import Catalogue, ImageRecord, readable_path
 from index.progress import QUIET, Progress
 from indexer.dataset import Scanned, Skipped, scan
-from indexer.errors import NotInTheFolder
+from indexer.errors import MostWouldBeLost, NotInTheFolder
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Found:
     Attributes
     ----------
     old : ImageRecord or None
-        The record whose pixels it has, or None for pixels that are new.
+        The record with the same pixels, or None if the pixels are new.
     scanned : Scanned or None
-        What was read; None where the file is unchanged.
+        What was read; None if the file is unchanged.
     before : ImageRecord or None
-        The record that the picture had: of the same path, or of the path that it was moved from.
+        The earlier record of the same path, or of the path that the file was moved from.
     """
 
     old: ImageRecord | None
@@ -38,15 +39,15 @@ class Found:
 
 @dataclass
 class Changes:
-    """Paths by what became of them.
+    """Paths by kind of change.
 
     Attributes
     ----------
     added, changed, moved, removed : list of str
         `moved` names the new paths.
     skipped : list of Skipped
-    described : list of str
-        Pictures that were there, of which something else is said now.
+    metadata : list of str
+        Pictures that were indexed before and now have other metadata.
     """
 
     added: list[str] = field(default_factory=list)
@@ -54,20 +55,21 @@ class Changes:
     moved: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    described: list[str] = field(default_factory=list)
+    metadata: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Say whether there is anything to publish."""
-        return self.of_pictures or bool(self.described)
+        """Return whether there is anything to publish."""
+        return self.of_pictures or bool(self.metadata)
 
     @property
     def of_pictures(self) -> bool:
-        """Whether pictures or their places changed, not only what is said of them."""
+        """Whether pictures or their paths changed, and not only metadata."""
         return bool(self.added or self.changed or self.moved or self.removed)
 
     def summary(self) -> str:
-        """Return one line: "3 added, 0 changed, 1 moved, 2 removed, 1 skipped, 0 described"."""
+        """Return one line, "3 added, 0 changed, ... 0 with new metadata"."""
         counts = {name: len(value) for name, value in vars(self).items()}
+        counts["with new metadata"] = counts.pop("metadata")
         return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,35 +85,35 @@ class FolderChanges:
     root : Path
     files : list of Path
         Relative to root, in the order of their bytes.
-    catalogue : Catalogue
-        Of the live snapshot.
+    catalogue : Catalogue, optional
+        What was indexed before. Default: nothing, so that every file is new.
     removed : set of (str, str)
-        Path and SHA-256 of pictures that the user has taken out: they are passed over.
+        Path and SHA-256 of pictures that the user removed; they are left out.
     suspects : set of Path, optional
-        Files to read. Default: all but those whose size and time of change are as they were.
+        Files to read. Default: all files with another size or modification time than before.
     """
 
     def __init__(
         self,
         root: Path,
         files: list[Path],
-        catalogue: Catalogue,
+        catalogue: Catalogue | None = None,
         removed: Collection[tuple[str, str]] = (),
         suspects: set[Path] | None = None,
     ) -> None:
         self.changes = Changes()
         self.root, self.files = root, files
         self._catalogue, self._removed, self._suspects = catalogue, removed, suspects
-        self._old = {record.raw_path or record.path: record for record in catalogue}
+        self._old = {record.raw_path or record.path: record for record in catalogue or ()}
         names = {_name(relative) for relative in files}
         self._vanished = {
             record.path: record for name, record in self._old.items() if name not in names
         }
 
     def pictures(self, progress: Progress = QUIET) -> Iterator[Found]:
-        """Yield every picture in the order of the paths, reading only files that may be new.
+        """Yield every picture in the order of the paths; read only files that may have changed.
 
-        `changes` is complete when the last one has been taken.
+        `changes` is complete after the last one.
         """
         suspects = [relative for relative in self.files if self._is_suspect(relative)]
         results = scan(self.root, suspects, progress=progress)
@@ -121,7 +123,7 @@ class FolderChanges:
             if relative not in suspected:
                 yield Found(record, None, record)
                 continue
-            found = self._sorted(next(results), record)
+            found = self._classify(next(results), record)
             if found is not None:
                 yield found
         self.changes.removed += self._vanished
@@ -134,11 +136,11 @@ class FolderChanges:
             return True
         try:
             status = (self.root / relative).stat()
-        except OSError:  # reading it will say what is wrong
+        except OSError:  # reading it will report the error
             return True
         return (status.st_size, status.st_mtime_ns) != (record.size_bytes, record.mtime_ns)
 
-    def _sorted(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
+    def _classify(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
         if isinstance(one, Skipped):
             self.changes.skipped.append(one)
             if record is not None:
@@ -152,7 +154,7 @@ class FolderChanges:
         return Found(self._of_same_pixels(one, record), one, before)
 
     def _note_new_path(self, one: Scanned) -> ImageRecord | None:
-        """Note an added or moved picture; return the record that a moved one had."""
+        """Note an added or moved picture; return the earlier record of a moved one."""
         path = readable_path(one.relative)[0]
         gone = (old for old, record in self._vanished.items() if record.sha256 == one.sha256)
         moved_from = next(gone, None)
@@ -165,31 +167,43 @@ class FolderChanges:
     def _of_same_pixels(self, one: Scanned, record: ImageRecord | None) -> ImageRecord | None:
         if record is not None and record.pixel_digest == one.pixel_digest:
             return record
+        if self._catalogue is None:
+            return None
         row = self._catalogue.row_of_pixels(one.pixel_digest)
         return None if row is None else self._catalogue.image(row)
 
 
+def check_loss(changes: Changes, n_old: int, root: Path) -> None:
+    """Refuse to lose over half of a collection of `n_old` pictures: raise MostWouldBeLost."""
+    if len(changes.removed) * 2 > n_old:
+        raise MostWouldBeLost(
+            f"{len(changes.removed):,} of {n_old:,} pictures are missing from {root}. Check that "
+            "this is the right folder and that its disk is mounted. To remove these pictures from "
+            "the collection, add --yes."
+        )
+
+
 def catalogued(catalogue: Catalogue, leave_out: Collection[int] = ()) -> list[Path]:
-    """Return the files of a catalogue but those of some rows, in the order of its rows."""
+    """Return the files of a catalogue in the order of its rows, without those of some rows."""
     here = Path()
     return [record.file_under(here) for record in catalogue if record.row not in leave_out]
 
 
 def relative_to_root(path: Path, root: Path) -> Path:
-    """Return a file's path under the image root, links in it left as they are.
+    """Return a file's path relative to the image root; a link to a file is not resolved.
 
     Raises
     ------
     NotInTheFolder
-        If it is not there.
+        If the file is not under the image root.
     """
     absolute = path.parent.resolve() / path.name
     if not absolute.is_relative_to(root):
-        raise NotInTheFolder(f"{path} is not under {root}: copy it there, then add it again")
+        raise NotInTheFolder(f"{path} is not in {root}. Copy it there, then add it again.")
     return absolute.relative_to(root)
 
 
 def _name(relative: Path) -> str | bytes:
-    """Return what tells a path apart: its text, or its bytes where they are not UTF-8."""
+    """Return a key for a path: its text, or its bytes if they are not UTF-8."""
     text, raw = readable_path(relative)
     return text if raw is None else raw

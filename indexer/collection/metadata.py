@@ -1,8 +1,8 @@
-"""What the user says of the pictures, brought to their records.
+"""Metadata that the user supplies, attached to the records of the pictures.
 
-A file that was given once is remembered in the manifest, and read again at each re-indexing: if it
-has changed it decides what is said of every picture, and else of the new ones only. All others
-keep what they had.
+The manifest remembers the metadata file, and each re-index reads it again. If the file has changed,
+it replaces the metadata of every picture. Otherwise it supplies metadata for new pictures only, and
+all others keep what they have.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from indexer.stages import Stages
 
 
 @dataclass(frozen=True)
-class Descriptions:
-    """A metadata file, and which pictures it decides for.
+class MetadataUpdate:
+    """A metadata file, and the pictures that get their metadata from it.
 
     Attributes
     ----------
     file : MetadataFile
     for_all : bool
-        For every picture: one without a line is left without metadata. Else for the new ones.
+        Every picture; one without a line gets no metadata. If false, only new pictures.
     also : collection of str
-        Paths of pictures that it decides for in any case.
+        Paths of further pictures.
     """
 
     file: MetadataFile
     for_all: bool = True
     also: Collection[str] = ()
 
-    def decides(self, record: ImageRecord, before: ImageRecord | None) -> bool:
-        """Say whether the file decides for a picture, given the record that it had before."""
+    def applies_to(self, record: ImageRecord, before: ImageRecord | None) -> bool:
+        """Return whether a picture gets its metadata from the file, given its earlier record."""
         return self.for_all or before is None or record.path in self.also
 
     def source(self) -> MetadataSource:
@@ -47,112 +47,80 @@ class Descriptions:
         return MetadataSource(str(self.file.file), self.file.sha256)
 
 
-def descriptions_for(
-    live: Snapshot | None, file: Path | None, stages: Stages
-) -> Descriptions | None:
-    """Return what a run goes by: a file that is given, or else the one that a snapshot remembers.
+def metadata_update(
+    old: Snapshot | None, file: Path | None, stages: Stages
+) -> MetadataUpdate | None:
+    """Return the update from a given file, or else from the file that a snapshot remembers.
 
     Raises
     ------
     BadMetadata
-        If a file that is given cannot be read.
+        If the given file cannot be read.
     """
     if file is not None:
-        return Descriptions(MetadataFile.read(file))
-    return None if live is None else remembered_file(live, stages)
+        return MetadataUpdate(MetadataFile.read(file))
+    return None if old is None else _remembered_update(old, stages)
 
 
-def remembered_file(live: Snapshot, stages: Stages) -> Descriptions | None:
-    """Return what the file says that was given before: of every picture, if it has changed.
-
-    One that cannot be read is told, and everything stays as it was.
-    """
-    remembered = live.manifest.settings.metadata
+def _remembered_update(old: Snapshot, stages: Stages) -> MetadataUpdate | None:
+    """Read the remembered file again; if it cannot be read, say so and keep all metadata."""
+    remembered = old.manifest.settings.metadata
     if remembered is None:
         return None
     try:
         file = MetadataFile.read(Path(remembered.file))
     except BadMetadata as error:
-        stages.say(f"metadata stays as it was, as {error}; another file goes with --metadata")
+        stages.say(f"Metadata is unchanged. {error} To use another file, add --metadata FILE.")
         return None
-    return Descriptions(file, for_all=file.sha256 != remembered.sha256)
+    return MetadataUpdate(file, for_all=file.sha256 != remembered.sha256)
 
 
-def source_of(descriptions: Descriptions | None, live: Snapshot) -> MetadataSource | None:
-    """Return what the manifest is to remember: the file that decided for all, or the old one."""
-    if descriptions is not None and descriptions.for_all:
-        return descriptions.source()
-    return live.manifest.settings.metadata
+def metadata_source(update: MetadataUpdate | None, old: Snapshot | None) -> MetadataSource | None:
+    """Return what the manifest is to remember: a file that applied to all, or the earlier one."""
+    if update is not None and update.for_all:
+        return update.source()
+    return None if old is None else old.manifest.settings.metadata
 
 
-def describe(
-    records: Sequence[ImageRecord],
-    before: Sequence[ImageRecord | None],
-    descriptions: Descriptions | None,
-) -> list[ImageRecord]:
-    """Return records with their metadata: what a file says, or else what they had before.
-
-    Parameters
-    ----------
-    records : sequence of ImageRecord
-    before : sequence of ImageRecord or None
-        What each of them was in the live snapshot. A moved picture has the line of its new path,
-        or else that of its old one.
-    descriptions : Descriptions or None
-    """
-    return [
-        replace(record, metadata=_said_of(record, old, descriptions))
-        for record, old in zip(records, before, strict=True)
+def attach_metadata(collected: Collected, update: MetadataUpdate | None, stages: Stages) -> None:
+    """Give each record the metadata from the file, or else what its picture had before."""
+    collected.records = [
+        replace(record, metadata=_metadata_for(record, before, update))
+        for record, before in zip(collected.records, collected.before, strict=True)
     ]
+    if update is not None and (update.for_all or update.also):
+        stages.say(_coverage(update, collected.records))
 
 
-def _said_of(
-    record: ImageRecord, old: ImageRecord | None, descriptions: Descriptions | None
+def _metadata_for(
+    record: ImageRecord, before: ImageRecord | None, update: MetadataUpdate | None
 ) -> dict[str, Any]:
-    if descriptions is None or not descriptions.decides(record, old):
-        return {} if old is None else old.metadata
-    paths = [record.path] if old is None else [record.path, old.path]
-    return descriptions.file.of(*paths) or {}
+    if update is None or not update.applies_to(record, before):
+        return {} if before is None else before.metadata
+    # A moved picture has the line of its new path, or else that of its old one.
+    paths = [record.path] if before is None else [record.path, before.path]
+    return update.file.lookup(*paths) or {}
 
 
-def described_anew(
-    records: Sequence[ImageRecord], before: Sequence[ImageRecord | None]
-) -> list[str]:
-    """Return the paths of the pictures that were there before, with other metadata."""
-    pairs = zip(records, before, strict=True)
-    return [one.path for one, old in pairs if old is not None and old.metadata != one.metadata]
+def _coverage(update: MetadataUpdate, records: Sequence[ImageRecord]) -> str:
+    """Return a sentence on how many pictures have a line, and how many lines a picture."""
+    chosen = [one for one in records if update.applies_to(one, one)]
+    n_without = sum(update.file.lookup(one.path) is None for one in chosen)
+    sentence = f"metadata: {n_without:,} of {len(chosen):,} pictures have no line"
+    if update.for_all and (unknown := update.file.unknown(one.path for one in records)):
+        lines = "line matches" if len(unknown) == 1 else "lines match"
+        sentence += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
+    return sentence
 
 
-def describe_build(
-    live: Snapshot | None, collected: Collected, descriptions: Descriptions | None, stages: Stages
-) -> None:
-    """Give the pictures of a build their metadata; `live` has what is to be taken over, if any."""
-    before = before_a_build(live, collected.records) if live else [None] * len(collected.records)
-    collected.records = describe(collected.records, before, descriptions)
-    if live is not None:
-        collected.metadata_source = source_of(descriptions, live)
-    elif descriptions is not None:
-        collected.metadata_source = descriptions.source()
-    say_coverage(descriptions, collected.records, stages)
-
-
-def before_a_build(live: Snapshot, records: Sequence[ImageRecord]) -> list[ImageRecord | None]:
-    """Return what each picture of a new build was before: by path, or else by content."""
-    by_content = {old.sha256: old for old in live.catalogue}
-    by_path = {old.path: old for old in live.catalogue}
+def records_before(old: Snapshot, records: Sequence[ImageRecord]) -> list[ImageRecord | None]:
+    """Return the record that each picture had in a snapshot: by path, or else by content."""
+    by_content = {one.sha256: one for one in old.catalogue}
+    by_path = {one.path: one for one in old.catalogue}
     return [by_path.get(one.path, by_content.get(one.sha256)) for one in records]
 
 
-def say_coverage(
-    descriptions: Descriptions | None, records: Sequence[ImageRecord], stages: Stages
-) -> None:
-    """Say in one line how the lines of a file and the pictures belong together."""
-    if descriptions is None or not (descriptions.for_all or descriptions.also):
-        return
-    file, decided = descriptions.file, [one for one in records if descriptions.decides(one, one)]
-    n_without = sum(file.of(one.path) is None for one in decided)
-    said = f"metadata: {n_without:,} of {len(decided):,} pictures have no line"
-    if descriptions.for_all and (unknown := file.unknown(one.path for one in records)):
-        lines = "line" if len(unknown) == 1 else "lines"
-        said += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
-    stages.say(said)
+def paths_with_new_metadata(collected: Collected) -> list[str]:
+    """Return the paths of the pictures that were indexed before, with other metadata."""
+    pairs = zip(collected.records, collected.before, strict=True)
+    return [one.path for one, old in pairs if old is not None and old.metadata != one.metadata]

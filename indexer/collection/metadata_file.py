@@ -1,8 +1,7 @@
-"""What a user says of the pictures, from a CSV or a JSON-lines file with a `path` in each line.
+"""Metadata files: CSV or JSON lines, with the `path` of a picture in each line.
 
-A column of a CSV file holds numbers if all its values are numbers, truth values if all are `true`
-or `false`, and else texts. "007" is a text, as a number would lose its zeros. An empty cell says
-nothing.
+A CSV column holds numbers if all its values are numbers, booleans if all are `true` or `false`, and
+text otherwise. "007" is text, because a number would lose the zeros. An empty cell is no value.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _DELIMITERS = (",", ";", "\t")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+|(\.[0-9]+)?[eE][+-]?[0-9]+)")
-_MOST_WHOLE = 2**63  # a filter can ask for no more
+_MAX_WHOLE = 2**63  # the largest number that a filter can compare
 
-Said = dict[str, Any]
-Line = tuple[int, str, Said]  # number in the file, path, and what is said of it
+Metadata = dict[str, Any]
+Line = tuple[int, str, Metadata]  # line number, path of a picture, and its metadata
 
 
 @dataclass(frozen=True)
 class MetadataFile:
-    """What a file says of pictures.
+    """The content of a metadata file.
 
     Attributes
     ----------
     file : Path
         Absolute.
     sha256 : str
-        Of its content, hex.
+        Of its bytes, hex.
     """
 
     file: Path
     sha256: str
-    _said: dict[str, Said]
+    _by_path: dict[str, Metadata]
 
     @classmethod
     def read(cls, file: Path) -> MetadataFile:
@@ -55,34 +54,34 @@ class MetadataFile:
         Parameters
         ----------
         file : Path
-            JSON lines if it ends in .jsonl, .ndjson or .json, or begins with "{"; else CSV, with
-            commas, semicolons or tabs. UTF-8, with or without a byte order mark.
+            JSON lines if its name ends in .jsonl, .ndjson or .json or it begins with "{". CSV with
+            commas, semicolons or tabs otherwise. UTF-8, with or without a byte order mark.
 
         Raises
         ------
         BadMetadata
-            If it cannot be read; the sentence names the line.
+            If it cannot be read; the message names the line.
         """
         try:
             data = file.read_bytes()
         except OSError as error:
-            raise BadMetadata(f"{file} cannot be read: {error.strerror}") from error
+            raise BadMetadata(f"{file} cannot be read: {error.strerror}.") from error
         text = _text(file, data)
         is_json = file.suffix.lower() in _JSON_SUFFIXES or text.lstrip().startswith("{")
         lines = _json_lines(file, text) if is_json else _csv_lines(file, text)
-        return cls(file.resolve(), hashlib.sha256(data).hexdigest(), _by_key(file, lines))
+        return cls(file.resolve(), hashlib.sha256(data).hexdigest(), _by_path(file, lines))
 
     def __len__(self) -> int:
-        return len(self._said)
+        return len(self._by_path)
 
-    def of(self, *paths: str) -> Said | None:
-        """Return what is said of the first of some paths that has a line, or None."""
-        return next((self._said[key] for key in map(_key, paths) if key in self._said), None)
+    def lookup(self, *paths: str) -> Metadata | None:
+        """Return the metadata of the first of some paths that has a line, or None."""
+        return next((self._by_path[key] for key in map(_key, paths) if key in self._by_path), None)
 
     def unknown(self, paths: Iterator[str]) -> list[str]:
-        """Return the paths of the file that are not among some, in the order of its lines."""
+        """Return the paths of the file that are not among `paths`, in the order of its lines."""
         known = set(map(_key, paths))
-        return [key for key in self._said if key not in known]
+        return [key for key in self._by_path if key not in known]
 
 
 def _text(file: Path, data: bytes) -> str:
@@ -90,24 +89,24 @@ def _text(file: Path, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        _refuse(file, line, "is not UTF-8: save the file as UTF-8 (in Excel, as CSV UTF-8)")
+        _refuse(file, line, "is not UTF-8. Save the file as UTF-8 (in Excel: CSV UTF-8).")
 
 
-def _by_key(file: Path, lines: Iterator[Line]) -> dict[str, Said]:
-    said: dict[str, Said] = {}
+def _by_path(file: Path, lines: Iterator[Line]) -> dict[str, Metadata]:
+    found: dict[str, Metadata] = {}
     numbers: dict[str, int] = {}
-    for number, path, one in lines:
+    for number, path, metadata in lines:
         key = _key(path)
         if not key:
-            _refuse(file, number, "has no path: give it the picture's, or remove the line")
-        if key in said:
-            _refuse(file, number, f"is about {path!r} as line {numbers[key]} is: leave one of them")
-        said[key], numbers[key] = one, number
-    return said
+            _refuse(file, number, "has no path. Add the path of a picture, or remove the line.")
+        if key in found:
+            _refuse(file, number, f"repeats {path!r} of line {numbers[key]}. Remove one of them.")
+        found[key], numbers[key] = metadata, number
+    return found
 
 
 def _key(path: str) -> str:
-    """Return what paths are compared by: Windows, macOS and Linux write the same one otherwise."""
+    """Return a path in one form: Windows, macOS and Linux write the same path differently."""
     return unicodedata.normalize("NFC", path.strip().replace("\\", "/")).removeprefix("./")
 
 
@@ -115,32 +114,30 @@ def _json_lines(file: Path, text: str) -> Iterator[Line]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        said = _json_object(file, number, line)
-        path = said.pop(PATH, "")
+        found = _json_object(file, number, line)
+        path = found.pop(PATH, "")
         if not isinstance(path, str):
-            _refuse(file, number, f"has {path!r} for a path: put it in quotes")
-        for key, value in said.items():
-            if not _can_be_said(value):
-                _refuse(
-                    file,
-                    number,
-                    f"says of {key!r} what is no text, number, truth value or list of these",
-                )
-        yield number, path, {key: value for key, value in said.items() if value is not None}
+            _refuse(file, number, f"has {path!r} as its path. Put the path in quotes.")
+        for key, value in found.items():
+            if not _is_allowed(value):
+                what = "is not text, a number, a boolean or a list of these. Change or remove it."
+                _refuse(file, number, f"has a value of {key!r} that {what}")
+        yield number, path, {key: value for key, value in found.items() if value is not None}
 
 
-def _json_object(file: Path, number: int, line: str) -> Said:
+def _json_object(file: Path, number: int, line: str) -> Metadata:
     try:
-        said = json.loads(line)
-        json.dumps(said, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, RecursionError):  # also half a character, and numbers without end
-        said = None
-    if not isinstance(said, dict):
-        _refuse(file, number, 'is not a JSON object such as {"path": "a.jpg", "year": 2020}')
-    return said
+        found = json.loads(line)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError):  # also lone surrogates, NaN and infinity
+        found = None
+    if not isinstance(found, dict):
+        example = '{"path": "a.jpg", "year": 2020}'
+        _refuse(file, number, f"is not a JSON object. Write each line like {example}.")
+    return found
 
 
-def _can_be_said(value: Any) -> bool:
+def _is_allowed(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(one, str | int | float) for one in value)
     return value is None or isinstance(value, str | int | float)
@@ -153,23 +150,23 @@ def _csv_lines(file: Path, text: str) -> Iterator[Line]:
     of_columns = [_values(column, delimiter) for column in columns]
     for place, (number, cells) in enumerate(lines):
         values = [column[place] for column in of_columns]
-        said = {name: one for name, one in zip(names, values, strict=True) if one is not None}
-        if "" in said:
-            _refuse(file, number, "has a value in a column without a name: name it in line 1")
-        yield number, cells[names.index(PATH)], {k: one for k, one in said.items() if k != PATH}
+        found = {name: one for name, one in zip(names, values, strict=True) if one is not None}
+        if "" in found:
+            _refuse(file, number, "has a value in a column without a name. Name it in line 1.")
+        yield number, cells[names.index(PATH)], {k: one for k, one in found.items() if k != PATH}
 
 
 def _header(file: Path, text: str) -> tuple[str, list[str]]:
-    """Return the delimiter with which the first line has a column `path`, and all its columns."""
+    """Return the delimiter and the column names; one of them is `path`."""
     first = text.split("\n", 1)[0]
     for delimiter in _DELIMITERS:
         names = [_name(cell) for cell in next(csv.reader([first], delimiter=delimiter), [])]
         if PATH in names:
             twice = next((name for name in names if name and names.count(name) > 1), None)
             if twice is not None:
-                _refuse(file, 1, f"has two columns {twice!r}: rename one of them")
+                _refuse(file, 1, f"has two columns {twice!r}. Rename one of them.")
             return delimiter, names
-    _refuse(file, 1, "has no column `path`: name the columns there, one of them path")
+    _refuse(file, 1, "has no column `path`. Name the columns in line 1, one of them path.")
 
 
 def _name(cell: str) -> str:
@@ -178,7 +175,7 @@ def _name(cell: str) -> str:
 
 
 def _cells(file: Path, text: str, delimiter: str, n_columns: int) -> list[tuple[int, list[str]]]:
-    """Return the cells of each line but the first and empty ones, with the line's number."""
+    """Return the cells of each line with its number, without the header and empty lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: list[tuple[int, list[str]]] = []
     number = 1
@@ -192,14 +189,14 @@ def _cells(file: Path, text: str, delimiter: str, n_columns: int) -> list[tuple[
                 found.append((number, stripped))
             number = reader.line_num + 1
     except csv.Error as error:
-        _refuse(file, number, f"is not CSV ({error}): is a quote missing or too many?")
+        _refuse(file, number, f"is not CSV ({error}). Check its quotes.")
     return found
 
 
 def _check_length(file: Path, number: int, cells: list[str], n_columns: int) -> None:
     if len(cells) != n_columns:
         what = f"has {len(cells)} values for {n_columns} columns"
-        _refuse(file, number, f"{what}: put a value that holds a delimiter in quotes")
+        _refuse(file, number, f"{what}. Put values that contain a delimiter in quotes.")
 
 
 def _values(cells: tuple[str, ...], delimiter: str) -> list[Any]:
@@ -209,12 +206,12 @@ def _values(cells: tuple[str, ...], delimiter: str) -> list[Any]:
 
 
 def _conversion(given: list[str], delimiter: str) -> Callable[[str], Any]:
-    """Return what turns the cells of a column into its values."""
+    """Return the function that turns the cells of a column into its values."""
     if all(cell.lower() in ("true", "false") for cell in given):
         return lambda cell: cell.lower() == "true"
     if all(map(_is_number, given)):
         return _number
-    # Where Excel puts semicolons between values it writes 3,5 for 3.5.
+    # If Excel separates values by semicolons, it writes 3,5 for 3.5.
     has_points = any("." in cell for cell in given)
     if delimiter == ";" and not has_points and all(_is_number(_pointed(c)) for c in given):
         return lambda cell: _number(_pointed(cell))
@@ -227,7 +224,7 @@ def _pointed(cell: str) -> str:
 
 def _is_number(cell: str) -> bool:
     if _WHOLE.fullmatch(cell):
-        return -_MOST_WHOLE <= int(cell) < _MOST_WHOLE
+        return -_MAX_WHOLE <= int(cell) < _MAX_WHOLE
     return _DECIMAL.fullmatch(cell) is not None and math.isfinite(float(cell))
 
 

@@ -1,92 +1,154 @@
-"""From scanned files to the rows of a collection, with ids, thumbnails and what was skipped."""
+"""The pictures of the next snapshot: a record of each, and where its vector comes from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from index.arrays import Rows
 from index.artefacts.thumbnails import write_thumbnails
-from index.build_settings import MetadataSource
 from index.catalogue import ImageRecord, next_image_id, readable_path
 from index.layout import THUMBNAILS_FILE
-from index.snapshot import SnapshotDraft
-from indexer.dataset import PixelSource, Scanned, Skipped, scan
+from index.snapshot import Snapshot
+from indexer.collection.changes import FolderChanges, Found
+from indexer.dataset import PixelSource, Scanned, Skipped
 from indexer.errors import NoPictures, PicturesSkipped
-from indexer.options import BuildOptions
 from indexer.stages import Stages
 
 
-@dataclass
 class Collected:
-    """What was found in a folder: one record and one row of pixels for each picture.
+    """The pictures of a folder, one row each: already in the old snapshot, or new.
 
-    `metadata_source` is what the manifest is to remember of the file that describes them.
+    Parameters
+    ----------
+    root : Path
+    source : PixelSource
+        Empty; receives the pixels of the new pictures.
+    old : Snapshot, optional
+        The snapshot to update. Default: none, so that every picture is new.
+
+    Attributes
+    ----------
+    records : list of ImageRecord
+    before : list of ImageRecord or None
+        For each row the record that its picture had before; its metadata is carried over.
+    old_rows : list of int
+        For each row the row of `old` that has the same pixels, or -1.
+    source_rows : list of int
+        For each row the row of `source` that has its pixels, or -1.
+    skipped : list of Skipped
+        Files that cannot be used.
     """
 
-    root: Path
-    source: PixelSource
-    records: list[ImageRecord] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    metadata_source: MetadataSource | None = None
+    def __init__(self, root: Path, source: PixelSource, old: Snapshot | None = None) -> None:
+        self.root, self.source, self.old = root, source, old
+        self.records: list[ImageRecord] = []
+        self.before: list[ImageRecord | None] = []
+        self.old_rows: list[int] = []
+        self.source_rows: list[int] = []
+        self.skipped: list[Skipped] = []
+        self._copies: dict[str, int] = {}
+
+    def add(self, found: Found) -> tuple[str, bytes | None]:
+        """Append a row for a picture; return its id and its thumbnail."""
+        is_new = found.old is None
+        record, thumbnail = self._record(found)
+        self.old_rows.append(-1 if found.old is None else found.old.row)
+        self.source_rows.append(len(self.source) if is_new else -1)
+        if is_new and found.scanned is not None:
+            self.source.add(found.scanned)
+        self.before.append(found.before)
+        self.records.append(record)
+        return record.id, thumbnail
+
+    def unique_old_rows(self) -> Rows:
+        """Return `old_rows`, each old row once: the first of several copies has it, others -1."""
+        rows = np.array(self.old_rows, np.int64)
+        _, first = np.unique(rows, return_index=True)
+        unique = np.full(len(rows), -1, np.int64)
+        unique[first] = rows[first]
+        return unique
+
+    def drop_lost(self) -> None:
+        """Leave out the rows whose file vanished or changed after it was read; skip these files."""
+        lost = self.source.lost
+        if not lost:
+            return
+        kept = [row for row, place in enumerate(self.source_rows) if place not in lost]
+        copies: dict[str, int] = {}
+        records = [self.records[row] for row in kept]
+        self.records = [
+            replace(one, row=row, id=next_image_id(one.sha256, copies))
+            for row, one in enumerate(records)
+        ]
+        self.before = [self.before[row] for row in kept]
+        self.old_rows = [self.old_rows[row] for row in kept]
+        self.source_rows = [self.source_rows[row] for row in kept]
+        self.skipped += lost.values()
+
+    def _record(self, found: Found) -> tuple[ImageRecord, bytes | None]:
+        row = len(self.records)
+        if found.scanned is not None:
+            return make_record(row, found.scanned, self._copies), found.scanned.thumbnail
+        assert found.old is not None
+        image_id = next_image_id(found.old.sha256, self._copies)
+        return replace(found.old, row=row, id=image_id), self._old_thumbnail(found.old)
+
+    def _old_thumbnail(self, record: ImageRecord) -> bytes | None:
+        thumbnails = None if self.old is None else self.old.thumbnails
+        return None if thumbnails is None else thumbnails.jpeg(record.id)
 
 
 def collect(
-    options: BuildOptions,
-    files: list[Path],
+    folder: FolderChanges,
     source: PixelSource,
-    draft: SnapshotDraft,
+    out: Path,
     stages: Stages,
+    old: Snapshot | None = None,
 ) -> Collected:
-    """Read every file; write the thumbnails on the way.
+    """Read the new and changed files of a folder; write all thumbnails into the folder `out`."""
+    collected = Collected(folder.root, source, old)
+    with stages.stage("read"):
+        added = map(collected.add, folder.pictures(stages.progress))
+        thumbnails = ((image_id, jpeg) for image_id, jpeg in added if jpeg is not None)
+        write_thumbnails(out / THUMBNAILS_FILE, thumbnails)
+    collected.skipped += folder.changes.skipped
+    return collected
+
+
+def check_pictures(collected: Collected, strict: bool) -> None:
+    """Refuse a folder without pictures and, if strict, one with other files.
 
     Raises
     ------
     NoPictures
-        If not one file is a picture that can be read.
+        If no file is a picture that can be read.
     PicturesSkipped
-        If something was skipped and the options say strict.
+        If a file was skipped and `strict` is true.
     """
-    collected = Collected(options.images.resolve(), source)
-    with stages.stage("read"):
-        found = scan(collected.root, files, progress=stages.progress)
-        write_thumbnails(draft.folder / THUMBNAILS_FILE, _take(found, collected))
+    skipped = collected.skipped
     if not collected.records:
-        raise NoPictures(_no_pictures_sentence(options.images, collected.skipped))
-    if options.strict and collected.skipped:
-        first = collected.skipped[0]
+        raise NoPictures(_no_pictures(collected.root, skipped))
+    if strict and skipped:
         raise PicturesSkipped(
-            f"{len(collected.skipped)} files cannot be used, the first is {first.path} "
-            f"({first.reason}): mend or remove them, or leave out --strict"
+            f"{len(skipped)} files cannot be used. The first is {skipped[0].path} "
+            f"({skipped[0].reason}). Repair or remove these files, or omit --strict."
         )
-    stages.say(f"{len(collected.records):,} pictures, {len(collected.skipped):,} skipped")
-    return collected
 
 
-def _no_pictures_sentence(folder: Path, skipped: list[Skipped]) -> str:
+def _no_pictures(folder: Path, skipped: list[Skipped]) -> str:
     if not skipped:
-        return f"{folder} is empty: put pictures into it, or name another folder"
+        return f"{folder} is empty. Put pictures into it, or name another folder."
     return (
-        f"none of the {len(skipped)} files in {folder} is a picture that can be read "
-        f"(the first, {skipped[0].path}: {skipped[0].reason}): name the folder of the pictures"
+        f"None of the {len(skipped)} files in {folder} is a readable picture. The first is "
+        f"{skipped[0].path} ({skipped[0].reason}). Name the folder that holds the pictures."
     )
 
 
-def _take(found: Iterable[Scanned | Skipped], collected: Collected) -> Iterator[tuple[str, bytes]]:
-    """Sort what was scanned into rows and skipped files; yield each row's id and thumbnail."""
-    copies: dict[str, int] = {}
-    for one in found:
-        if isinstance(one, Skipped):
-            collected.skipped.append(one)
-            continue
-        record = make_record(len(collected.records), one, copies)
-        collected.source.add(one)
-        collected.records.append(record)
-        yield record.id, one.thumbnail
-
-
 def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageRecord:
-    """Return the record of a scanned picture, counting in `copies` how often its file has come."""
+    """Return the record of a scanned picture; `copies` counts the files with equal content."""
     path, raw_path = readable_path(scanned.relative)
     return ImageRecord(
         row=row,

@@ -1,4 +1,4 @@
-"""Pictures that the user has taken out of the collection: the decision outlives re-indexing."""
+"""Pictures that the user removed from the collection: a re-index does not bring them back."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from index.snapshot import Snapshot
 from indexer.collection.changes import FolderChanges
 
 
-def removed_before(live: Snapshot) -> set[tuple[str, str]]:
-    """Return path and SHA-256 of every picture that has been taken out of a snapshot."""
-    path = live.file(REMOVED_FILE)
+def removed_pictures(old: Snapshot) -> set[tuple[str, str]]:
+    """Return path and SHA-256 of every picture that was removed from a snapshot's collection."""
+    path = old.file(REMOVED_FILE)
     if path is None:
         return set()
     return {(one["path"], one["sha256"]) for one in json.loads(path.read_bytes())}
 
 
-def write_removed(live: Snapshot, rows: Collection[int], folder: FolderChanges, out: Path) -> None:
-    """Write removed.json: all that was taken out, but for what has been added again."""
-    removed = removed_before(live)
-    removed |= {(one.path, one.sha256) for one in live.catalogue.records(sorted(rows))}
+def write_removed(old: Snapshot, rows: Collection[int], folder: FolderChanges, out: Path) -> None:
+    """Write removed.json: the pictures removed before and now, except those added again."""
+    removed = removed_pictures(old)
+    removed |= {(one.path, one.sha256) for one in old.catalogue.records(sorted(rows))}
     back = {*folder.changes.added, *folder.changes.changed}
     kept = [{"path": path, "sha256": sha} for path, sha in sorted(removed) if path not in back]
     if kept:

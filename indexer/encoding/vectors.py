@@ -1,18 +1,17 @@
-"""From pixels to stored vectors, on every core, a few batches at a time."""
+"""The vectors of a collection: new pictures are encoded on every core, others copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from index.catalogue import image_ids
+from index.arrays import Vectors
 from index.layout import VECTORS_FILE
 from index.search.faiss_store import FaissStore
+from index.search.store import VectorStore
 from indexer.collection.records import Collected
 from indexer.dataset import PixelSource
 from indexer.errors import NoPictures
@@ -21,38 +20,69 @@ from models.encoder import Encoder, count_zero_encodings
 from models.runtime.threads import ordered_map
 
 _BATCH = 32
+_BLOCK = 1024  # vectors copied at a time, 16 MB
 
 
-def encode_collection(encoder: Encoder, collected: Collected, folder: Path, stages: Stages) -> int:
-    """Write the vectors of all pictures, and drop the rows whose file vanished meanwhile.
+def write_vectors(
+    encoder: Encoder, collected: Collected, folder: Path, stages: Stages
+) -> tuple[FaissStore, int]:
+    """Encode the new pictures, and write the vectors of all pictures to vectors.faiss.
+
+    Rows whose file vanished meanwhile are dropped from `collected`. Vectors of the other rows are
+    copied from the old snapshot.
 
     Returns
     -------
+    store : FaissStore
+        One vector for each record.
     n_zero : int
-        Pictures whose encoding was zero.
+        New pictures whose encoding was zero.
+
+    Raises
+    ------
+    NoPictures
+        If no picture is left.
     """
-    source, path = collected.source, folder / VECTORS_FILE
+    new_path, path = folder / "vectors.new", folder / VECTORS_FILE
     n_zero = 0
 
-    def counted() -> Iterator[NDArray[np.float32]]:
+    def counted() -> Iterator[Vectors]:
         nonlocal n_zero
-        for vectors in encode_rows(encoder, source, stages):
+        for vectors in encode_rows(encoder, collected.source, stages):
             n_zero += count_zero_encodings(vectors)
             yield vectors
 
-    FaissStore.write(path, encoder.dim, counted())
-    if source.lost:
-        _drop_lost(collected, path, encoder.dim)
-    return n_zero
+    FaissStore.write(new_path, encoder.dim, counted())
+    collected.drop_lost()
+    if not collected.records:
+        raise NoPictures(f"No pictures are left in {collected.root}. Nothing was published.")
+    if collected.source_rows == list(range(len(collected.source))):
+        new_path.rename(path)
+    else:
+        new = FaissStore.open(new_path)
+        FaissStore.write(path, encoder.dim, _merged(collected, new))
+        new_path.unlink()
+    return FaissStore.open(path), n_zero
 
 
-def encode_rows(
-    encoder: Encoder, source: PixelSource, stages: Stages
-) -> Iterator[NDArray[np.float32]]:
+def _merged(collected: Collected, new: VectorStore) -> Iterator[Vectors]:
+    """Yield the vectors of all rows in order, a block at a time."""
+    old_rows, new_rows = np.array(collected.old_rows), np.array(collected.source_rows)
+    for start in range(0, len(old_rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        is_new = new_rows[block] >= 0
+        vectors = np.empty((len(is_new), new.dim), np.float32)
+        vectors[is_new] = new.vectors(new_rows[block][is_new])
+        if collected.old is not None:
+            vectors[~is_new] = collected.old.store.vectors(old_rows[block][~is_new])
+        yield vectors
+
+
+def encode_rows(encoder: Encoder, source: PixelSource, stages: Stages) -> Iterator[Vectors]:
     """Yield the vectors of all rows in order, (m, dim) float32 at a time, made on every core."""
     starts = range(0, len(source), _BATCH)
 
-    def encode(start: int) -> NDArray[np.float32]:
+    def encode(start: int) -> Vectors:
         rows = np.arange(start, min(start + _BATCH, len(source)))
         return encoder.encode(source.read(rows))
 
@@ -64,20 +94,3 @@ def encode_rows(
         for vectors in blocks:
             bar.update(len(vectors))
             yield vectors
-
-
-def _drop_lost(collected: Collected, path: Path, dim: int) -> None:
-    """Leave out the rows whose picture could not be read again."""
-    kept = [r for r in collected.records if r.row not in collected.source.lost]
-    if not kept:
-        raise NoPictures(f"every picture in {collected.root} vanished while it was being indexed")
-    whole = path.with_name("vectors.whole")
-    path.rename(whole)
-    store = FaissStore.open(whole)
-    rows = np.array([record.row for record in kept])
-    parts = np.array_split(rows, max(1, len(rows) // 1024))
-    FaissStore.write(path, dim, (store.vectors(part) for part in parts))
-    whole.unlink()
-    collected.skipped += collected.source.lost.values()
-    ids = image_ids([record.sha256 for record in kept])
-    collected.records = [replace(record, row=row, id=ids[row]) for row, record in enumerate(kept)]

@@ -1,4 +1,4 @@
-"""Groups of a stored collection: made anew, or carried over to a changed one."""
+"""The groups of a collection: made anew, or carried over from the old snapshot."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Rows
 from index.artefacts.clusters import Clusters, group_name
 from index.layout import CLUSTERS_FILE, ELBOW_PLOT_FILE
 from index.search.store import VectorStore
@@ -28,7 +28,7 @@ def group(
     stages: Stages,
     classes: Sequence[str | None] | None = None,
 ) -> Clusters:
-    """Group all stored vectors; write clusters.json and, after a sweep, elbow.png into a folder."""
+    """Group all vectors; write clusters.json and, after a sweep, elbow.png into a folder."""
     clusters = group_images(store, how, classes=classes, progress=stages.progress, say=stages.say)
     clusters.save(folder / CLUSTERS_FILE)
     if clusters.wce:
@@ -36,55 +36,72 @@ def group(
     return clusters
 
 
-def carry_groups(
-    live: Snapshot,
+def regroup(
+    old: Snapshot,
     store: VectorStore,
-    old_rows: NDArray[np.int64],
+    old_rows: Rows,
     n_changed: int,
     folder: Path,
     stages: Stages,
 ) -> bool:
-    """Give each picture of a changed collection the nearest of the medoids that there were.
+    """Group a changed collection: assign each picture to the nearest of the old medoids.
 
-    Where a medoid is gone, or over a tenth of the pictures changed since the groups were made, they
-    are made anew, as they were made before. A collection without groups stays without.
+    If a medoid was removed, or over a tenth of the pictures changed since the groups were made, the
+    groups are made anew with the same options. A collection without groups gets none.
+
+    Parameters
+    ----------
+    old : Snapshot
+        Before the change.
+    store : VectorStore
+        Of the changed collection.
+    old_rows : ndarray of shape (n,), int64
+        For each row its row in the old snapshot, each at most once, or -1.
+    n_changed : int
+        Pictures added or removed since the groups were made.
+    folder : Path
+    stages : Stages
 
     Returns
     -------
     is_carried : bool
-        The medoids are the old ones, and so is the curve.
+        Whether the medoids and the elbow curve are still the old ones.
     """
-    old = live.clusters
-    if old is None:
+    if old.clusters is None:
         return False
-    new_of_old = np.full(old.n_images, -1)
-    new_of_old[old_rows[old_rows >= 0]] = np.flatnonzero(old_rows >= 0)
-    medoids = new_of_old[old.medoids]
+    medoids = _new_rows(old.clusters.medoids, old_rows, len(old))
     if (medoids < 0).any() or is_much(n_changed, len(store)):
-        group(store, folder, _as_before(live, len(store)), stages)
+        group(store, folder, _same_options(old, len(store)), stages)
         return False
     found = assign(store, medoids, stages.progress)
-    facts = _facts(old) | {"loss": found.loss}
+    facts = _facts(old.clusters) | {"loss": found.loss}
     Clusters.numbered(found.labels, medoids, found.scores, **facts).save(folder / CLUSTERS_FILE)
     return True
 
 
-def _as_before(live: Snapshot, n_images: int) -> Grouping:
-    """Return the options of the live snapshot's groups, cut to what a smaller collection allows."""
-    how = Grouping.of(live.manifest.settings.groups)
+def _new_rows(wanted: Rows, old_rows: Rows, n_old: int) -> Rows:
+    """Return the new rows of some rows of the old snapshot; -1 for a removed one."""
+    new_of_old = np.full(n_old, -1)
+    new_of_old[old_rows[old_rows >= 0]] = np.flatnonzero(old_rows >= 0)
+    return new_of_old[wanted]
+
+
+def _same_options(old: Snapshot, n_images: int) -> Grouping:
+    """Return the options of the old groups, limited to the number of pictures."""
+    how = Grouping.of(old.manifest.settings.groups)
     if how.n_clusters is not None:
         return replace(how, n_clusters=min(how.n_clusters, n_images))
     return replace(how, min_clusters=min(how.min_clusters, n_images))
 
 
 def _facts(clusters: Clusters) -> dict[str, Any]:
-    """Return what is known of groups but for labels, medoids and scores."""
+    """Return the attributes of groups, without labels, medoids and scores."""
     parts = ("labels", "medoids", "scores")
     return {f.name: getattr(clusters, f.name) for f in fields(clusters) if f.name not in parts}
 
 
 def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: Stages) -> None:
-    """Write a picture sheet of every group, group-000.jpg and so on, the medoid first."""
+    """Write a picture sheet for each group, group-000.jpg and so on, the medoid first."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def thumbnail(row: int) -> bytes:

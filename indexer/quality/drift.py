@@ -1,7 +1,7 @@
-"""How much of a collection has changed since its groups were made and its encoder was checked.
+"""How much of a collection changed since its groups were made and its encoder was checked.
 
-Few changes leave both as they are, which keeps a re-indexing short. But many short ones add up, so
-the changes are counted in the manifest's settings until the groups or the check are made anew.
+After a few changes both still hold, which keeps a re-index short. Small changes add up, so the
+manifest's settings count them until the groups or the check are made anew.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from numpy.typing import NDArray
 from index.build_settings import Drift
 from index.snapshot import Snapshot
 
-_REDO_SHARE = 0.1  # of the pictures; beyond it old medoids and figures stand for too little
+_REDO_SHARE = 0.1  # of the pictures; after more changes, old medoids and figures say too little
 
 
-def drift_after(live: Snapshot, old_rows: NDArray[np.int64]) -> Drift:
+def drift_after(old: Snapshot, old_rows: NDArray[np.int64]) -> Drift:
     """Return the drift of a changed collection.
 
     Parameters
     ----------
-    live : Snapshot
+    old : Snapshot
         Before the change.
     old_rows : ndarray of shape (n,), int64
-        For each row of the changed collection its row in the live snapshot, each named once, or -1.
+        For each row of the changed collection its row in the old snapshot, each at most once,
+        or -1.
     """
     n_kept = int((old_rows >= 0).sum())
-    n_changed = (len(old_rows) - n_kept) + (len(live) - n_kept)
-    before = live.manifest.settings.changed_since
+    n_changed = (len(old_rows) - n_kept) + (len(old) - n_kept)
+    before = old.manifest.settings.changed_since
     return replace(before, groups=before.groups + n_changed, quality=before.quality + n_changed)
 
 
 def is_much(n_changed: int, n_images: int) -> bool:
-    """Say whether so much has changed, of so many pictures, that a thing is to be made anew."""
+    """Return whether `n_changed` of `n_images` pictures require making a part anew."""
     return n_changed > _REDO_SHARE * n_images

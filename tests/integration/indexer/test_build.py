@@ -180,8 +180,8 @@ def test_cluster_publishes_new_groups_and_links_the_rest(built):
     [
         (lambda p: None, "does not exist: name the folder"),
         (lambda p: p.write_bytes(b"x"), "is a file, not a folder"),
-        (lambda p: p.mkdir(), "is empty: put pictures into it"),
-        (lambda p: (p.mkdir(), (p / "a.txt").write_text("a")), "none of the 1 files in"),
+        (lambda p: p.mkdir(), "is empty. Put pictures into it"),
+        (lambda p: (p.mkdir(), (p / "a.txt").write_text("a")), "None of the 1 files in"),
     ],
     ids=["missing", "file", "empty", "no pictures"],
 )
@@ -202,7 +202,7 @@ def test_strict_makes_a_bad_file_an_error(built, tmp_path, capsys):
     code = run("build", built[0], "--data", tmp_path / "data", "--strict", "--steps", 1)
 
     assert code == 1
-    assert "2 files cannot be used, the first is broken.png" in capsys.readouterr().err
+    assert "2 files cannot be used. The first is broken.png" in capsys.readouterr().err
     assert DataFolder(tmp_path / "data").current_id() is None
 
 

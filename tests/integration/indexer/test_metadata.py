@@ -6,7 +6,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from index.verification import verify
-from indexer import reindexing
+from indexer.encoding import vectors
 from tests.helpers.commands import run
 from tests.helpers.pictures import noise_picture, write_pictures
 
@@ -15,22 +15,22 @@ HEADER = "path,species,year,tame\n"
 
 @pytest.fixture
 def place(encoder, tmp_path):
-    """Give a folder with a collection of 6 pictures, 3 of them described, and its encoder."""
+    """Give a folder with a collection of 6 pictures, 3 of them with metadata, and its encoder."""
     write_pictures(tmp_path / "images", 6)
     lines = "000.png,fox,2019,true\n001.png,owl,2021,false\n002.png,owl,,\nstray.png,owl,1,true\n"
-    (tmp_path / "said.csv").write_text(HEADER + lines)
+    (tmp_path / "metadata.csv").write_text(HEADER + lines)
     build(tmp_path, encoder)
     return tmp_path
 
 
 def build(place, encoder):
-    """Build without training, with the metadata of said.csv."""
-    how = ("--encoder", encoder, "--clusters", 2, "--metadata", place / "said.csv")
+    """Build without training, with the metadata of metadata.csv."""
+    how = ("--encoder", encoder, "--clusters", 2, "--metadata", place / "metadata.csv")
     assert run("build", place / "images", "--data", place / "data", *how) == 0
 
 
-def said(place):
-    """Return what the live snapshot says of its pictures, by path."""
+def metadata(place):
+    """Return the metadata in the live snapshot by path, where there is any."""
     with DataFolder(place / "data").open_current() as snapshot:
         assert list(verify(snapshot)) == []
         return {one.path: one.metadata for one in snapshot.catalogue if one.metadata}
@@ -48,10 +48,10 @@ THREE = {"000.png": FOX, "001.png": OWL, "002.png": {"species": "owl"}}
 
 def test_a_build_takes_what_a_file_says(place, capsys, encoder):
     """Numbers are numbers; an empty cell says nothing; strangers and pictures left out are told."""
-    assert said(place) == THREE
+    assert metadata(place) == THREE
     build(place, encoder)
     assert (
-        "metadata: 3 of 6 pictures have no line, 1 line no picture (the first: 'stray.png')"
+        "metadata: 3 of 6 pictures have no line, 1 line matches no picture (the first: 'stray.png')"
         in capsys.readouterr().err
     )
 
@@ -76,7 +76,7 @@ def test_reindexing_keeps_what_each_picture_had(place):
     noise_picture(50).save(images / "001.png")
     noise_picture(51).save(images / "stray.png")
     assert reindex(place) == 0
-    assert said(place) == {
+    assert metadata(place) == {
         "001.png": OWL,
         "002.png": {"species": "owl"},
         "moved.png": FOX,
@@ -86,7 +86,7 @@ def test_reindexing_keeps_what_each_picture_had(place):
 
 def test_new_metadata_alone_is_published_without_encoding(place, monkeypatch, capsys):
     """Only the catalogue is written anew: vectors, table and thumbnails are the very same files."""
-    monkeypatch.setattr(reindexing, "encode_rows", None)  # fails if it is called
+    monkeypatch.setattr(vectors, "encode_rows", None)  # fails if it is called
     (place / "new.jsonl").write_text('{"path": "000.png", "tags": ["red", 4]}\n')
     with DataFolder(place / "data").open_current() as old:
         assert reindex(place, "--metadata", place / "new.jsonl", "--json") == 0
@@ -96,36 +96,46 @@ def test_new_metadata_alone_is_published_without_encoding(place, monkeypatch, ca
             assert set(new.manifest.files) == set(old.manifest.files)
             for name in ("vectors.faiss", "topk_rows.npy", "thumbnails.sqlite", "clusters.json"):
                 assert new.file(name).samefile(old.file(name))
-    assert told["described"] == ["000.png", "001.png", "002.png"]
-    assert said(place) == {"000.png": {"tags": ["red", 4]}}
+    assert told["metadata"] == ["000.png", "001.png", "002.png"]
+    assert metadata(place) == {"000.png": {"tags": ["red", 4]}}
+
+
+def test_new_metadata_in_a_moved_folder_takes_over_the_folder(place):
+    """The pictures are unchanged, but the snapshot points to where they are now."""
+    moved = (place / "images").rename(place / "moved")
+    (place / "new.csv").write_text("path,species\n000.png,bee\n")
+    assert run("reindex", moved, "--data", place / "data", "--metadata", place / "new.csv") == 0
+    with DataFolder(place / "data").open_current() as snapshot:
+        assert snapshot.image_root == moved
+    assert metadata(place) == {"000.png": {"species": "bee"}}
 
 
 def test_a_changed_file_is_taken_again(place, capsys):
     """The manifest remembers it, so the next re-indexing needs no option; then nothing is new."""
-    (place / "said.csv").write_text(HEADER + "000.png,wolf,2019,true\n")
+    (place / "metadata.csv").write_text(HEADER + "000.png,wolf,2019,true\n")
     assert reindex(place) == 0
-    assert said(place) == {"000.png": FOX | {"species": "wolf"}}
-    assert "3 described" in capsys.readouterr().out
+    assert metadata(place) == {"000.png": FOX | {"species": "wolf"}}
+    assert "3 with new metadata" in capsys.readouterr().out
     assert reindex(place) == 0
-    assert "0 described" in capsys.readouterr().out
+    assert "0 with new metadata" in capsys.readouterr().out
 
 
 def test_a_file_that_is_gone_changes_nothing(place, capsys):
     """It is told, and everything stays."""
-    (place / "said.csv").unlink()
+    (place / "metadata.csv").unlink()
     before = DataFolder(place / "data").current_id()
     assert reindex(place) == 0
-    assert "metadata stays as it was" in capsys.readouterr().err
+    assert "Metadata is unchanged." in capsys.readouterr().err
     assert DataFolder(place / "data").current_id() == before
-    assert said(place) == THREE
+    assert metadata(place) == THREE
 
 
-def test_a_dry_run_says_what_would_be_described(place, capsys):
+def test_a_dry_run_counts_new_metadata(place, capsys):
     """And publishes nothing."""
-    (place / "said.csv").write_text(HEADER)
+    (place / "metadata.csv").write_text(HEADER)
     assert reindex(place, "--dry-run") == 0
-    assert "3 described" in capsys.readouterr().out
-    assert said(place) == THREE
+    assert "3 with new metadata" in capsys.readouterr().out
+    assert metadata(place) == THREE
 
 
 def test_added_pictures_have_lines_of_their_own(place, capsys):
@@ -135,9 +145,9 @@ def test_added_pictures_have_lines_of_their_own(place, capsys):
     new = place / "images" / "new.png"
     assert run("add", new, "--data", place / "data", "--metadata", place / "more.csv") == 0
     assert "metadata: 0 of 1 pictures have no line" in capsys.readouterr().err
-    assert said(place) == THREE | {"new.png": {"species": "bee"}}
+    assert metadata(place) == THREE | {"new.png": {"species": "bee"}}
     assert reindex(place) == 0
-    assert said(place) == THREE | {"new.png": {"species": "bee"}}
+    assert metadata(place) == THREE | {"new.png": {"species": "bee"}}
 
 
 def test_groups_and_removals_keep_metadata(place):
@@ -146,12 +156,12 @@ def test_groups_and_removals_keep_metadata(place):
         first = snapshot.catalogue.image(0).id
     assert run("cluster", "--data", place / "data", "--clusters", 2) == 0
     assert run("remove", first, "--data", place / "data") == 0
-    assert said(place) == {path: one for path, one in THREE.items() if path != "000.png"}
+    assert metadata(place) == {path: one for path, one in THREE.items() if path != "000.png"}
 
 
 def test_training_anew_keeps_metadata(tmp_path):
     """By path, or by content where a file was moved, even if the metadata file is gone."""
-    images, data, file = tmp_path / "images", tmp_path / "data", tmp_path / "said.csv"
+    images, data, file = tmp_path / "images", tmp_path / "data", tmp_path / "metadata.csv"
     write_pictures(images, 6)
     file.write_text("path,species\n000.png,fox\n001.png,owl\n")
     how = ("--data", data, "--steps", 1, "--clusters", 2, "--metadata", file)
@@ -159,4 +169,4 @@ def test_training_anew_keeps_metadata(tmp_path):
     (images / "001.png").rename(images / "moved.png")
     file.unlink()
     assert run("reindex", "--data", data, "--retrain") == 0
-    assert said(tmp_path) == {"000.png": {"species": "fox"}, "moved.png": {"species": "owl"}}
+    assert metadata(tmp_path) == {"000.png": {"species": "fox"}, "moved.png": {"species": "owl"}}

@@ -88,7 +88,7 @@ def test_only_new_pictures_are_encoded(collection, monkeypatch):
     encoded = []
     encode_rows = encoding.encode_rows
     monkeypatch.setattr(
-        "indexer.reindexing.encode_rows",
+        "indexer.encoding.vectors.encode_rows",
         lambda encoder, source, stages: (
             encoded.append(len(block)) or block for block in encode_rows(encoder, source, stages)
         ),
@@ -131,7 +131,7 @@ def test_losing_most_of_a_collection_needs_yes(collection, capsys):
     before = DataFolder(data).current_id()
 
     assert run("reindex", "--data", data) == 1
-    assert "7 of 12 pictures are not in" in capsys.readouterr().err
+    assert "7 of 12 pictures are missing from" in capsys.readouterr().err
     assert DataFolder(data).current_id() == before
 
     assert run("reindex", "--data", data, "--yes") == 0
@@ -235,7 +235,7 @@ def test_what_cannot_be_added_or_removed_is_explained(collection, tmp_path, caps
     before = DataFolder(data).current_id()
 
     assert run("add", tmp_path / "elsewhere.png", "--data", data) == 1
-    assert "copy it there, then add it again" in capsys.readouterr().err
+    assert "Copy it there, then add it again" in capsys.readouterr().err
     assert run("remove", "nope", "--data", data) == 1
     assert "has the id 'nope'" in capsys.readouterr().err
     assert DataFolder(data).current_id() == before

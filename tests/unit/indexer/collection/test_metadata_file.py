@@ -8,7 +8,7 @@ from indexer.collection.metadata_file import MetadataFile
 from indexer.errors import BadMetadata
 
 
-def read(tmp_path, content, name="said.csv"):
+def read(tmp_path, content, name="metadata.csv"):
     """Write a file and read it."""
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -38,8 +38,8 @@ def test_a_column_is_what_all_its_values_are(tmp_path, cells, values):
     """Numbers and truth values only where every value is one; nothing is lost, as zeros would."""
     lines = [f'{i}.png,"{cell}"' for i, cell in enumerate(cells)]
     table = read(tmp_path, "\n".join(["path,x", *lines]))
-    assert [table.of(f"{i}.png").get("x") for i in range(3)] == values
-    assert [type(table.of(f"{i}.png").get("x")) for i in range(3)] == list(map(type, values))
+    assert [table.lookup(f"{i}.png").get("x") for i in range(3)] == values
+    assert [type(table.lookup(f"{i}.png").get("x")) for i in range(3)] == list(map(type, values))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_column_is_what_all_its_values_are(tmp_path, cells, values):
 def test_semicolons_come_with_decimal_commas(tmp_path, cells, values):
     """As Excel writes them in half of the world; what may be thousands stays a text."""
     table = read(tmp_path, f"path;x\na.png;{cells[0]}\nb.png;{cells[1]}\n")
-    assert [table.of("a.png")["x"], table.of("b.png")["x"]] == values
+    assert [table.lookup("a.png")["x"], table.lookup("b.png")["x"]] == values
 
 
 def test_windows_files_are_read(tmp_path):
@@ -57,34 +57,34 @@ def test_windows_files_are_read(tmp_path):
     content = b'\xef\xbb\xbfPath;note\r\nsub\\a.png;"two\r\nlines"\r\n;\r\n./b.png;"x;y"\r\n'
     table = read(tmp_path, content)
     assert len(table) == 2
-    assert table.of("sub/a.png") == {"note": "two\r\nlines"}
-    assert table.of("b.png") == {"note": "x;y"}
+    assert table.lookup("sub/a.png") == {"note": "two\r\nlines"}
+    assert table.lookup("b.png") == {"note": "x;y"}
 
 
 def test_letters_with_marks_are_the_same_however_written(tmp_path):
     """An e and its accent, as macOS writes them, are one letter elsewhere."""
-    assert read(tmp_path, "path,x\ncafe\u0301.png,1\n").of("caf\u00e9.png") == {"x": 1}
+    assert read(tmp_path, "path,x\ncafe\u0301.png,1\n").lookup("caf\u00e9.png") == {"x": 1}
 
 
 def test_json_lines_keep_their_types(tmp_path):
     """Texts, numbers, truth values and lists as they are; null says nothing."""
-    said = {"t": "007", "n": 1.5, "b": False, "l": ["a", 2], "none": None}
-    table = read(tmp_path, json.dumps({"path": "a.png"} | said) + "\r\n\n", "said.jsonl")
-    del said["none"]
-    assert table.of("a.png") == said
-    assert table.of("b.png") is None
+    values = {"t": "007", "n": 1.5, "b": False, "l": ["a", 2], "none": None}
+    table = read(tmp_path, json.dumps({"path": "a.png"} | values) + "\r\n\n", "metadata.jsonl")
+    del values["none"]
+    assert table.lookup("a.png") == values
+    assert table.lookup("b.png") is None
 
 
 def test_json_lines_are_known_by_their_first_letter(tmp_path):
     """Whatever the file is called."""
-    assert read(tmp_path, '{"path": "a.png", "x": 1}', "said.txt").of("a.png") == {"x": 1}
+    assert read(tmp_path, '{"path": "a.png", "x": 1}', "metadata.txt").lookup("a.png") == {"x": 1}
 
 
 def test_the_first_path_with_a_line_counts_and_strangers_are_listed(tmp_path):
     """A moved picture is looked up by its new path first, then by the old one."""
     table = read(tmp_path, "path,x\nnew.png,1\nold.png,2\nstray.png,3\n")
-    assert table.of("new.png", "old.png") == {"x": 1}
-    assert table.of("elsewhere.png", "old.png") == {"x": 2}
+    assert table.lookup("new.png", "old.png") == {"x": 1}
+    assert table.lookup("elsewhere.png", "old.png") == {"x": 2}
     assert table.unknown(iter(["old.png", "new.png"])) == ["stray.png"]
 
 
@@ -96,7 +96,7 @@ def test_the_first_path_with_a_line_counts_and_strangers_are_listed(tmp_path):
         ("path,x,x\na.png,1,2\n", "line 1 has two columns 'x'"),
         ("Path,path\na.png,1\n", "line 1 has two columns 'path'"),
         ("path,x\na.png,1\n\nb.png,1,2\n", "line 4 has 3 values for 2 columns"),
-        ("path,x\na.png,1\na.png,2\n", "line 3 is about 'a.png' as line 2 is"),
+        ("path,x\na.png,1\na.png,2\n", "line 3 repeats 'a.png' of line 2"),
         ("path,x\n,1\n", "line 2 has no path"),
         ("path,x,\na.png,1,\nb.png,1,2\n", "line 3 has a value in a column without a name"),
         ('path,x\n"a.png,1\n', "line 2 is not CSV"),
@@ -109,9 +109,9 @@ def test_the_first_path_with_a_line_counts_and_strangers_are_listed(tmp_path):
         ('{"path": "a.png", "x": NaN}\n', "line 1 is not a JSON object"),
         ('{"path": "a.png", "x": 1e999}\n', "line 1 is not a JSON object"),
         ('{"path": "a.png", "x": "\\ud800"}\n', "line 1 is not a JSON object"),
-        ('{"path": "a.png", "x": {"y": 1}}\n', "line 1 says of 'x' what is no text"),
-        ('{"path": "a.png", "x": [[1]]}\n', "line 1 says of 'x' what is no text"),
-        ('{"path": 1}\n', "line 1 has 1 for a path"),
+        ('{"path": "a.png", "x": {"y": 1}}\n', "line 1 has a value of 'x' that is not text"),
+        ('{"path": "a.png", "x": [[1]]}\n', "line 1 has a value of 'x' that is not text"),
+        ('{"path": 1}\n', "line 1 has 1 as its path"),
         ('{"x": 1}\n', "line 1 has no path"),
         ("{" * 100_000, "line 1 is not a JSON object"),
     ],
