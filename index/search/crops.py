@@ -1,9 +1,10 @@
-"""Search with a picture that may be a piece of a larger one.
+"""Crop search: search with a picture that may be a crop of a larger one.
 
-Such a query has several vectors: that of the whole picture, and those of its crops, which say
-what a larger picture would look like that it is a piece of (`models.encoder.encode_crops`). A
-row's score is the cosine with the first or, if that is more, the best one with the others less
-`CROP_COST`. docs/decisions/0066-crop-search.md says why.
+Such a query has several vectors: the vector of the whole picture, and its crop vectors. Each crop
+vector predicts the vector of a larger picture that the query would be a crop of
+(`models.encoder.encode_crops`). The score of a row is its cosine with the first vector, or its best
+cosine with a crop vector minus `CROP_COST`, whichever is larger. docs/decisions/0066-crop-search.md
+gives the reasons.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def best_scores(cosines: NDArray[np.float32]) -> Scores:
     Parameters
     ----------
     cosines : ndarray of shape (1 + m, n), float32
-        With the whole picture, then with its crops, if any.
+        With the whole picture, then with its crop vectors, if any.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
 
 
 def rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
-    """Return scores that differ by less than `ROUGH` from the exact ones, and are had faster."""
+    """Return scores within `ROUGH` of the exact ones, (n,) float32; faster than exact scores."""
     scores = np.empty(len(rows), np.float32)
     for part, cosines in _rough_cosines(store, vectors, rows):
         scores[part] = best_scores(cosines)
@@ -66,7 +67,7 @@ def search_with_crops(store: VectorStore, vectors: Vectors, k: int) -> tuple[Sco
     ----------
     store : VectorStore
     vectors : ndarray of shape (1 + m, dim), float32
-        Unit rows: of the whole picture, then of its crops, if any.
+        Unit rows: the vector of the whole picture, then its crop vectors, if any.
     k : int
         1 <= k <= len(store).
 
@@ -97,7 +98,7 @@ def search_with_crops(store: VectorStore, vectors: Vectors, k: int) -> tuple[Sco
 
 
 def may_be_among(rough: Scores, k: int) -> Mask:
-    """Say of each rough score whether its exact one may be among the k best, (n,) bool."""
+    """Return whether each row's exact score may be among the k best, (n,) bool."""
     if k >= len(rough):
         return np.ones(len(rough), bool)
     least = np.partition(rough, len(rough) - k)[len(rough) - k]
@@ -107,14 +108,14 @@ def may_be_among(rough: Scores, k: int) -> Mask:
 def _rough_cosines(
     store: VectorStore, vectors: Vectors, rows: Rows
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield cosines (1 + m, b) of some rows after the other, in bounded memory."""
+    """Yield the cosines of one block of rows after the other, (1 + m, b), in bounded memory."""
     for start in range(0, len(rows), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         yield part, vectors @ store.vectors(rows[part]).T
 
 
 def _weighed(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take the cost away from the cosines with crops, which are all lines but the first."""
+    """Subtract the cost from the cosines with crop vectors: all lines but the first."""
     costs = np.array([_cost(line) for line in range(len(cosines))])  # (1 + m,)
     return cosines - costs[:, np.newaxis]
 

@@ -127,13 +127,13 @@ def _rows(searchable: Searchable, condition: Condition) -> Rows | list[int]:
 
 def _rows_of_path(catalogue: Catalogue, condition: Condition) -> list[int]:
     if not isinstance(condition.test, Match) or not isinstance(condition.test.value, str):
-        raise _invalid("path can only be matched, with the text that it begins with")
+        raise _invalid("path needs a match with a text, the prefix of the path")
     return catalogue.rows_under(condition.test.value)
 
 
 def _rows_of_clusters(clusters: Clusters | None, condition: Condition) -> Rows:
     if clusters is None:
-        raise _invalid("there is no cluster to ask for: no groups have been made yet")
+        raise _invalid("cluster cannot be used: this collection has no groups yet")
     least, most = _ends(condition)
     return np.flatnonzero((clusters.labels >= least) & (clusters.labels <= most))
 
@@ -165,7 +165,7 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 def _unknown_key(key: str, metadata: MetadataIndex) -> InvalidQuery:
     keys = [*_OWN_KEYS, *(METADATA + name for name in metadata.keys)]
     more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
-    return _invalid(f"there is no key {key!r}; there are {', '.join(keys[:_MOST_NAMED])}{more}")
+    return _invalid(f"unknown key {key!r}: the keys are {', '.join(keys[:_MOST_NAMED])}{more}")
 
 
 def _invalid(message: str) -> InvalidQuery:

@@ -103,11 +103,11 @@ def query_of_vector(searchable: Searchable, numbers: Sequence[float]) -> Query:
     """
     dim = searchable.store.dim
     if len(numbers) != dim:
-        message = f"has {len(numbers)} numbers, the vectors of this collection {dim}"
+        message = f"has {len(numbers)} numbers: the vectors of this collection have {dim}"
         raise InvalidQuery("vector", message)
     largest = max(map(abs, numbers))
     if largest == 0 or not math.isfinite(largest):
-        raise InvalidQuery("vector", "must be finite and have a number that is not 0")
+        raise InvalidQuery("vector", "must have finite numbers, at least one of them not 0")
     scaled = np.array(numbers, np.float64) / largest  # or squares could overflow
     return _computed(scaled / np.linalg.norm(scaled))
 
@@ -148,7 +148,8 @@ def query_of_examples(
         vector = 2 * vector - _mean(searchable, disliked)
     norm = np.linalg.norm(vector)
     if norm < _LEAST_NORM:
-        raise InvalidQuery("negative", "is as the positive ones: they leave no direction")
+        message = "the examples cancel out, so no direction is left: use other examples"
+        raise InvalidQuery("negative", message)
     return _computed(vector / norm, tuple(sorted({*liked, *disliked})))
 
 

@@ -1,4 +1,4 @@
-"""Answers of the JSON API, made of what a snapshot holds."""
+"""The bodies of the JSON API's responses, built from a snapshot."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ from service.errors import NoGroups, NoMap
 from service.images.reconstructions import has_decoder
 from service.process.request_log import note_mode
 
-MOST_MEMBERS = 100  # pictures that are told of each group of duplicates
-N_CLOSEST = 4  # members that are shown of each group in a list of groups, beside its medoid
+MOST_MEMBERS = 100  # pictures listed of each group of duplicates
+N_CLOSEST = 4  # members listed of each group in a list of groups, besides its medoid
 
 
 def clusters_of(snapshot: Snapshot) -> Clusters:
     """Return the groups of a snapshot; NoGroups if it has none."""
     if snapshot.clusters is None:
-        raise NoGroups("no groups have been made yet: run `bin/lookalike cluster` on the server")
+        raise NoGroups(
+            "this collection has no groups yet: run `bin/lookalike cluster` on the server"
+        )
     return snapshot.clusters
 
 
 def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
-    """Return the rows of a group; NoGroups if there is none of this label."""
+    """Return the rows of a group; NoGroups if the label is unknown."""
     try:
         return clusters.members(label)
     except UnknownCluster as error:
@@ -54,7 +56,7 @@ def members_of(clusters: Clusters, label: int) -> NDArray[np.int64]:
 
 
 def collection_response(snapshot: Snapshot) -> CollectionResponse:
-    """Describe a snapshot; what it does not hold is None."""
+    """Describe a snapshot; what it does not have is None."""
     return CollectionResponse(
         snapshot=snapshot.id,
         created=snapshot.manifest.created,
@@ -108,7 +110,7 @@ def search_response(response: SearchResponse) -> schemas.SearchResponse:
 def cluster_infos(
     snapshot: Snapshot, clusters: Clusters, labels: Iterable[int]
 ) -> list[ClusterInfo]:
-    """Describe some groups, each with its medoid and the few pictures closest to that."""
+    """Describe groups, each with its medoid and the few pictures closest to the medoid."""
     return [_cluster_info(snapshot, clusters, label) for label in labels]
 
 
@@ -122,7 +124,7 @@ def _cluster_info(snapshot: Snapshot, clusters: Clusters, label: int) -> Cluster
 def member_infos(
     snapshot: Snapshot, clusters: Clusters, rows: NDArray[np.int64]
 ) -> list[MemberInfo]:
-    """Describe some pictures and how close each is to the medoid of its group."""
+    """Describe pictures, each with its score with the medoid of its group."""
     scores = clusters.scores[rows].astype(np.float64).round(SCORE_DECIMALS).tolist()
     records = snapshot.catalogue.records(rows.tolist())
     return [
@@ -132,14 +134,14 @@ def member_infos(
 
 
 def points_of(snapshot: Snapshot) -> NDArray[np.float32]:
-    """Return where each row lies on the map, (n, 2) from 0 to 1; NoMap if there is none."""
+    """Return each row's position on the map, (n, 2), 0 to 1; NoMap if there is no map."""
     if snapshot.map_points is None:
-        raise NoMap("no map has been made yet: run `bin/lookalike build` on the server")
+        raise NoMap("this collection has no map yet: run `bin/lookalike build` on the server")
     return snapshot.map_points.xy
 
 
 def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPoint]:
-    """Say where some pictures lie on the map; NoMap if there is none."""
+    """Return the positions of pictures on the map; NoMap if there is no map."""
     places = points_of(snapshot)[[record.row for record in records]].astype(np.float64).round(5)
     return [
         MapPoint(
@@ -157,7 +159,7 @@ def map_points(snapshot: Snapshot, records: Sequence[ImageRecord]) -> list[MapPo
 def duplicate_group_infos(
     snapshot: Snapshot, groups: Iterable[NDArray[np.int64]], most: int
 ) -> list[DuplicateGroupInfo]:
-    """Describe some groups of duplicates, each with at most so many of its pictures."""
+    """Describe groups of duplicates, each with at most `most` of its pictures."""
     return [_duplicate_group_info(snapshot, describe(snapshot, rows), most) for rows in groups]
 
 

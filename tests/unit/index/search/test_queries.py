@@ -77,7 +77,7 @@ def test_huge_vector_is_normalised_without_overflow(colours):
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ([1, 0, 0], "has 3 numbers, the vectors of this collection 4"),
+        ([1, 0, 0], "has 3 numbers: the vectors of this collection have 4"),
         ([0, 0, 0, 0], "not 0"),
         ([1, 0, 0, float("inf")], "finite"),
     ],

@@ -82,7 +82,7 @@ def test_no_map(client):
     """Without a map, the API returns 404, and the page says how to make one."""
     answer = client.get("/api/v1/map")
     assert (answer.status_code, answer.json["error"]["code"]) == (404, "not_found")
-    assert "no map has been made yet" in answer.json["error"]["message"]
+    assert "this collection has no map yet" in answer.json["error"]["message"]
     page = client.get("/map")
     assert page.status_code == 200
     assert "Run this on the server to make the map" in page.text
