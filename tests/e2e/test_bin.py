@@ -301,7 +301,7 @@ def test_ctrl_c_during_the_build_ends_the_build_too(installed, start, tmp_path):
     (installed / "indexer" / "__main__.py").write_text(
         "import os, pathlib, time\n"
         f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     one = start(str(tmp_path))
     one.wait_for(lambda: pid_file.exists() and pid_file.read_text())

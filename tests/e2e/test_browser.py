@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.helpers.pictures import noise_picture
+from tests.helpers.waiting import PATIENCE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOW = "no Chromium with its driver: apt-get install chromium chromium-driver"
@@ -96,10 +97,15 @@ def many(window, selector):
 
 
 def wait_for(window, claim):
-    """Wait until a claim about the page holds, even while the next page loads."""
+    """Wait until a claim about a whole page holds, even while the next page loads."""
     # A stale element by any of its names, or `one` found none of the old or new page.
     gone = [WebDriverException, ValueError]
-    return WebDriverWait(window, 30, ignored_exceptions=gone).until(claim)
+    state = "return document.readyState"
+
+    def holds(w):
+        return w.execute_script(state) == "complete" and claim(w)
+
+    return WebDriverWait(window, PATIENCE_S, ignored_exceptions=gone).until(holds)
 
 
 def wait_for_results(window):
@@ -172,8 +178,7 @@ def test_click_on_a_result_searches_with_it(window, server, query):
     wait_for_results(window)
     name = many(window, ".found .name")[3].text
     many(window, ".found a.frame")[3].click()
-    wait_for(window, lambda w: "/similar/" in w.current_url)
-    assert one(window, ".badge").text == "known"
+    wait_for(window, lambda w: "/similar/" in w.current_url and one(w, ".badge").text == "known")
     assert one(window, ".query .name").text == name
     assert many(window, ".found .name")[0].text == f"this picture · {name}"
 

@@ -14,6 +14,7 @@ from tests.helpers.waiting import PATIENCE_S
 
 BOUNDARY = "27182818284590452353602874713526"  # in no picture
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
+FORM_END = f"\r\n--{BOUNDARY}--\r\n".encode()
 SEARCH_HEAD = f"POST /api/v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
 
 
@@ -21,7 +22,7 @@ def form(data: bytes, filename: str = "a") -> bytes:
     """Return a multipart body with one picture."""
     place = f'Content-Disposition: form-data; name="image"; filename="{filename}"'
     head = f"--{BOUNDARY}\r\n{place}\r\n\r\n"
-    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return head.encode() + data + FORM_END
 
 
 def get(server: Server, address: str):

@@ -19,6 +19,8 @@ from tests.helpers.commands import plain_environment
 from tests.helpers.paths import ROOT
 from tests.helpers.waiting import PATIENCE_S
 
+PATIENT = {"LOOKALIKE_WAIT_S": str(PATIENCE_S), "LOOKALIKE_REQUEST_S": str(PATIENCE_S)}
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -83,9 +85,14 @@ def serve_command(port: int, python: Path = Path(sys.executable)) -> list[str]:
 def running(
     collection: Collection, log: Path, python: Path = Path(sys.executable), **variables
 ) -> Iterator[Server]:
-    """Start the server, wait until it is ready, and stop it at the end."""
+    """Start the server, wait until it is ready, and stop it at the end.
+
+    `variables` are settings. Without one of its own, a wait or a deadline of the service is so long
+    that only a test of it, not a busy machine, runs into it.
+    """
     port = free_port()
-    environment = plain_environment(LOOKALIKE_DATA=str(collection.data), **variables)
+    settings = {"LOOKALIKE_DATA": str(collection.data)} | PATIENT | variables
+    environment = plain_environment(**settings)
     with log.open("wb") as out:
         process = subprocess.Popen(
             serve_command(port, python), cwd=ROOT, env=environment, stdout=out, stderr=out
