@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import fcntl
 import threading
-import time
 
 import pytest
 
@@ -171,9 +171,8 @@ def test_nonsense_in_current_leaves_the_old_one(place, holder_of, content):
     holder = holder_of(place.data, poll_s=0.01)
     holder.start()
     (place.data.root / "CURRENT").write_bytes(content)
-    time.sleep(0.1)
+    wait_for(holder.problem)
     assert live_id(holder) == first
-    assert holder.problem() is not None
     second = place.publish()
     wait_for(lambda: live_id(holder) == second)
     assert holder.problem() is None
@@ -240,17 +239,34 @@ def test_damaged_large_file_of_the_only_snapshot(place, holder_of):
     wait_for(lambda: live_id(holder) is None)
 
 
-def test_large_files_are_checked_by_one_worker(place, holder_of):
+@pytest.fixture
+def refused_locks(monkeypatch):
+    """Give a list that grows each time a lock is held by somebody else."""
+    refused, flock = [], fcntl.flock
+
+    def noted(descriptor, operation):
+        try:
+            flock(descriptor, operation)
+        except BlockingIOError:
+            refused.append(operation)
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", noted)
+    return refused
+
+
+def test_large_files_are_checked_by_one_worker(place, holder_of, refused_locks):
     """Of two workers on a host one reads everything; when it ends, the other takes over."""
     large = LargeFiles(place)
     first, second = (holder_of(place.data, poll_s=0.01) for _ in range(2))
     first.start()
     wait_for(lambda: checked(first))
     second.start()
-    time.sleep(0.1)
+    wait_for(lambda: len(refused_locks) >= 5)
     assert not checked(second)
     damage(place, large.second, "large.bin")  # the first does not read it again
-    time.sleep(0.1)
+    n_before = len(refused_locks)
+    wait_for(lambda: len(refused_locks) >= n_before + 5)
     assert live_id(first) == large.second
     first.stop()
     wait_for(lambda: live_id(second) == large.first)
@@ -279,10 +295,12 @@ def test_many_requests_over_many_swaps(place, holder_of):
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(5):
-        published = place.publish()
-        wait_for(lambda published=published: published in seen)
-    stop.set()
+    try:
+        for _ in range(5):
+            published = place.publish()
+            wait_for(lambda published=published: published in seen)
+    finally:
+        stop.set()
     for thread in threads:
         thread.join()
     assert not wrong

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service.guard import deadline
 from service.settings import Settings
 from tests.helpers.fakes import FakeEncoder
 from tests.helpers.openapi import check_described
 from tests.helpers.pictures import picture_bytes
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
 class SlowEncoder(FakeEncoder):
@@ -25,7 +26,7 @@ class SlowEncoder(FakeEncoder):
     def encode(self, images):
         """Wait, then encode."""
         self.n_begun += 1
-        self.go.wait(30)
+        self.go.wait(PATIENCE_S)
         return super().encode(images)
 
 
@@ -118,13 +119,20 @@ def test_no_slot_is_lost_by_errors(busy_app, slow):
     assert client.get("/api/v1/collection").status_code == 200
 
 
-def test_batch_that_uses_its_time_is_answered_as_far_as_it_came(busy_app, slow):
+class LateEncoder(FakeEncoder):
+    """Stand in for an encoder that uses up the time of each request."""
+
+    def encode(self, images):
+        """Wait for the deadline, then encode."""
+        wait_for(lambda: deadline.left_s() <= 0)
+        return super().encode(images)
+
+
+def test_batch_that_uses_its_time_is_answered_as_far_as_it_came(place, app_of):
     """Searches begun in time have their answers; the later ones say that the time was up."""
-    slow.go.set()
-    app = busy_app(request_s=0.4)
+    place.publish()
+    app = app_of(Settings(data=place.data.root, request_s=3.0), lambda snapshot: LateEncoder())
     id_ = app.test_client().get("/api/v1/images?limit=1").json["images"][0]["id"]
-    slow.go.clear()
-    threading.Timer(0.6, slow.go.set).start()
     picture = picture_bytes((1, 2, 3))
     searches = [{"id": id_}, {"image": base64.b64encode(picture).decode()}, {"id": id_}]
     answer = app.test_client().post("/api/v1/search/batch", json={"searches": searches})

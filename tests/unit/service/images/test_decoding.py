@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from service.guard import deadline
 from service.images import decoding
 from service.images.decoding import Decoding
 from tests.helpers.pictures import picture_bytes
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def held(monkeypatch):
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        gate.wait(30)
+        gate.wait(PATIENCE_S)
         with lock:
             running[0] -= 1
         return Image.new("RGB", (8, 8))
@@ -82,14 +84,16 @@ def held(monkeypatch):
 def test_pictures_are_decoded_so_many_at_a_time(held, n_at_a_time, pixels_at_a_time, expected):
     """Neither their number nor their pixels together pass what was allowed."""
     most, gate = held
-    work = Decoding(Limits(), n_at_a_time, pixels_at_a_time, wait_s=30)
+    work = Decoding(Limits(), n_at_a_time, pixels_at_a_time, wait_s=PATIENCE_S)
     data = picture_bytes(size=(40, 30))  # 1,200 pixels
     threads = [threading.Thread(target=work.decode, args=(data,)) for _ in range(5)]
     for thread in threads:
         thread.start()
-    threading.Timer(0.3, gate.set).start()
+    wait_for(lambda: most == [expected])
+    time.sleep(0.1)  # in which one too many would show
+    gate.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert most == [expected]
 
 
@@ -99,13 +103,12 @@ def test_no_slot_in_time_is_overloaded(held):
     work = Decoding(Limits(), n_at_a_time=1, wait_s=0.05)
     first = threading.Thread(target=work.decode, args=(picture_bytes(),))
     first.start()
-    while not most[0]:
-        pass
+    wait_for(lambda: most[0])
     with pytest.raises(Overloaded) as caught:
         work.decode(picture_bytes())
     assert caught.value.what == "decoding"
     gate.set()
-    first.join(30)
+    first.join(PATIENCE_S)
 
 
 def test_broken_picture_gives_its_slot_back():
@@ -133,5 +136,5 @@ def test_deadline_belongs_to_its_thread():
     found = []
     thread = threading.Thread(target=lambda: found.append(deadline.left_s()))
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert found == [float("inf")]

@@ -10,6 +10,7 @@ import pytest
 
 from service.process import shared_folder
 from tests.helpers import paths
+from tests.helpers.waiting import PATIENCE_S
 
 REPOSITORY = paths.ROOT
 
@@ -52,7 +53,7 @@ def test_folder_of_a_killed_service_is_removed(memory):
     """What it could not remove itself goes when the next one starts."""
     with make_in_a_process(memory, "os._exit(9)") as killed:
         left = Path(killed.stdout.readline().strip())
-        killed.wait(30)
+        killed.wait(PATIENCE_S)
     assert left.is_dir()
     shared_folder.make()
     assert not left.exists()

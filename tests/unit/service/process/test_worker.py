@@ -9,7 +9,7 @@ import pytest
 
 from service.process import worker
 from service.process.worker import ClientSocket, Worker
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_waiting_for_the_client_is_counted(pair):
     thread.start()
     wait_for(lambda: ours.waited_s() > 0.2)
     theirs.sendall(b"hello")
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert got == [b"hello"]
     waited = ours.waited_s()
     time.sleep(0.05)
@@ -47,7 +47,7 @@ def test_who_receives_can_still_answer_when_it_is_cut_off(pair):
     thread.start()
     wait_for(lambda: ours.waited_s() > 0)
     ours.cut_off()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert got == [b""]
     ours.sendall(b"too slow")
     assert theirs.recv(100) == b"too slow"
@@ -68,7 +68,7 @@ def test_who_sends_is_woken_when_it_is_cut_off(pair):
     thread.start()
     wait_for(lambda: ours.waited_s() > 0.1)
     ours.cut_off()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert failed.is_set()
 
 
