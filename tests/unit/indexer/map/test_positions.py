@@ -4,35 +4,13 @@ import numpy as np
 import pytest
 
 from index.search.faiss_store import FaissStore
-from indexer.map.positions import draw_map, principal_components
+from indexer.map.positions import draw_map
 
 
 def unit_rows(n, dim, seed=0):
     """Return random unit rows, each direction with a tenth less variance than the one before."""
     rows = np.random.default_rng(seed).standard_normal((n, dim)) * 0.9 ** (np.arange(dim) / 2)
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-@pytest.mark.parametrize(("n", "dim"), [(300, 64), (2500, 40)])
-def test_components_are_those_of_a_full_decomposition(n, dim):
-    """Found block by block, they are NumPy's, up to sign and what four passes leave."""
-    vectors = unit_rows(n, dim)
-    found = principal_components(FaissStore.from_vectors(vectors), 3)
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    wanted = left[:, :3] * sizes[:3]
-    cosines = np.abs((found * wanted).sum(axis=0))
-    np.testing.assert_allclose(cosines / sizes[:3] ** 2, 1, atol=5e-3)
-    assert (found.max(axis=0) >= -found.min(axis=0)).all()
-
-
-def test_missing_directions_are_zero():
-    """Two pictures have one direction between them; one has none."""
-    two = principal_components(FaissStore.from_vectors(np.eye(2, 4, dtype=np.float32)), 2)
-    np.testing.assert_allclose(np.abs(two[:, 0]), [np.sqrt(0.5)] * 2, atol=1e-6)
-    np.testing.assert_allclose(two[:, 1], 0, atol=1e-6)
-    one = principal_components(FaissStore.from_vectors(np.eye(1, 4, dtype=np.float32)), 2)
-    np.testing.assert_allclose(one, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20, 90])
