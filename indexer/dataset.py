@@ -1,4 +1,4 @@
-"""From a folder to pictures: walk, hash, decode; what cannot be read is skipped and said.
+"""From a folder to pictures: walk, hash, decode. A file that cannot be read is skipped.
 
 Files are read and decoded by several threads (Pillow works outside the interpreter's lock), a
 bounded number ahead, and handed on in the order of their paths.
@@ -98,7 +98,7 @@ def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise NotAFolder(f"{root} {what}: name the folder that holds the pictures")
+        raise NotAFolder(f"{root} {what}. Name the folder that holds the pictures.")
     seen: set[tuple[int, int]] = set()
     if leave_out is not None and leave_out.is_dir() and not leave_out.samefile(root):
         _first_visit(leave_out, seen)
@@ -158,7 +158,7 @@ def scan(
 
 
 def scan_file(root: Path, relative: Path, limits: Limits = COLLECTION_LIMITS) -> Scanned | Skipped:
-    """Read and decode one file; whatever is wrong with it is told as Skipped, never raised."""
+    """Read and decode one file; return Skipped, and raise nothing, if it cannot be used."""
     try:
         return _scan_file(root, relative, limits)
     except PictureError as error:
@@ -187,20 +187,20 @@ def _scan_file(root: Path, relative: Path, limits: Limits) -> Scanned:
 
 
 def read_file(path: Path, limits: Limits) -> tuple[os.stat_result, bytes]:
-    """Read a regular file of bounded size; never block on a pipe or a device."""
+    """Read a regular file of limited size; never block on a pipe or a device."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise UnknownFormat("this is a pipe, socket or device, not a file")
+            raise UnknownFormat("a pipe, socket or device, not a file")
         if status.st_size > limits.max_bytes:
             raise ImageTooLarge(
-                f"the file has {status.st_size:,} bytes, at most {limits.max_bytes:,} are read"
+                f"the file has {status.st_size:,} bytes; the limit is {limits.max_bytes:,}"
             )
         return status, file.read(limits.max_bytes)
 
 
 class PixelSource:
-    """The pixels of all pictures by row: the first from a bounded cache on disk, the others anew.
+    """The pixels of pictures by row, cached on disk up to a limit and decoded again beyond it.
 
     The cache is a file without a name, so it is gone however the process ends. It lives in the
     page cache while memory allows, and on disk otherwise.
@@ -208,8 +208,8 @@ class PixelSource:
     Attributes
     ----------
     lost : dict of int to Skipped
-        Rows whose file vanished or changed after it was scanned; they are read as grey pictures,
-        and it is for the caller to leave them out.
+        Rows whose file vanished or changed after it was scanned. They are read as grey pictures,
+        and the caller has to drop them.
     """
 
     def __init__(self, root: Path, folder: Path, n_most: int, cache_bytes: int) -> None:
@@ -225,7 +225,7 @@ class PixelSource:
         return len(self._files)
 
     def add(self, scanned: Scanned) -> None:
-        """Take the next row's picture."""
+        """Append a picture as the next row."""
         row = len(self)
         if row < self._n_cached:
             os.pwrite(self._file.fileno(), scanned.pixels.tobytes(), row * _PICTURE_BYTES)

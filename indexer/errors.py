@@ -1,15 +1,15 @@
-"""What can go wrong with a run of the indexer; each becomes one sentence and exit code 1.
+"""Errors of the indexer; the command line prints each as one message and exits with code 1.
 
 IndexerError
-├── NotAFolder         the image folder does not exist or is no folder
-├── NoPictures         the folder holds nothing that can be read as a picture
-├── PicturesSkipped    --strict, and something had to be skipped
-├── NoGroups           the snapshot has no groups yet
-├── NotInTheFolder     a file to add does not lie under the image root
-├── MostWouldBeLost    a re-indexing would drop over half of the collection
-├── BadLabels          a labels file that cannot be used
-├── BadMetadata        a metadata file that cannot be used
-├── NothingToCheck     too few pictures, or none readable, to tell quality without labels
+├── NotAFolder         the picture folder does not exist or is not a folder
+├── NoPictures         the folder contains no readable picture
+├── PicturesSkipped    a file was skipped although --strict was given
+├── NoGroups           the collection has no groups
+├── NotInTheFolder     a file to add is not under the image root
+├── MostWouldBeLost    a re-index would remove over half of the collection
+├── BadLabels          a labels file cannot be used
+├── BadMetadata        a metadata file cannot be used
+├── NothingToCheck     too few readable pictures to measure quality without labels
 └── EncodingsAlike     the encoder gives different pictures the same vector
 """
 
@@ -19,40 +19,40 @@ class IndexerError(Exception):
 
 
 class NotAFolder(IndexerError):
-    """The image folder does not exist, is a file, or may not be read."""
+    """The picture folder does not exist or is not a folder."""
 
 
 class NoPictures(IndexerError):
-    """The folder holds no picture that can be read."""
+    """The folder contains no readable picture."""
 
 
 class PicturesSkipped(IndexerError):
-    """Files had to be skipped, and the user asked for none to be."""
+    """Files were skipped although --strict was given."""
 
 
 class NoGroups(IndexerError):
-    """The collection has not been grouped yet."""
+    """The collection has no groups."""
 
 
 class NotInTheFolder(IndexerError):
-    """A file does not lie under the folder that the collection was made of."""
+    """A file to add is not under the image root."""
 
 
 class MostWouldBeLost(IndexerError):
-    """More than half of the pictures are gone, and the user has not said that this is meant."""
+    """A re-index would remove over half of the collection, and --yes was not given."""
 
 
 class BadLabels(IndexerError):
-    """A labels file is missing, has no usable columns, or names no picture of the collection."""
+    """A labels file is missing, lacks a column, or names no picture of the collection."""
 
 
 class BadMetadata(IndexerError):
-    """A metadata file is missing, or one of its lines cannot be understood."""
+    """A metadata file is missing or has an invalid line."""
 
 
 class NothingToCheck(IndexerError):
-    """There are too few pictures, or too few of them can be read, to measure anything."""
+    """There are too few readable pictures to measure quality without labels."""
 
 
 class EncodingsAlike(IndexerError):
-    """The encoder does not tell the pictures of this collection apart."""
+    """The encoder gives different pictures of this collection the same vector."""

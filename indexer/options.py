@@ -1,4 +1,4 @@
-"""What a user may choose, as plain values that are passed down from the command line."""
+"""Options of a run, as plain values that the command line passes down."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from indexer.groups.clustering import Grouping
 
 @dataclass(frozen=True)
 class ReindexOptions:
-    """What a re-indexing was asked for.
+    """Options of a re-index.
 
     Attributes
     ----------
     images : Path or None
-        Folder of pictures; None for the one that was indexed before.
+        Folder of pictures; None for the folder that was indexed before.
     is_dry_run : bool
-        Say what would be done, and do nothing.
+        Report the changes without making them.
     may_lose_most : bool
-        Go on although over half of the collection is gone.
+        Continue even if over half of the pictures are missing.
     cache_bytes : int
         As in `BuildOptions`.
     metadata : Path or None
-        File that says something of the pictures; None for the one that was given before.
+        Metadata file; None for the file that was given before.
     """
 
     images: Path | None = None
@@ -38,29 +38,29 @@ class ReindexOptions:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a build was asked for.
+    """Options of a build.
 
     Attributes
     ----------
     images : Path
         Folder of pictures.
     encoder : str or None
-        What to use instead of training: a folder with encoder.tflite and encoder.json, a tflite
-        file, or "keras:" and a name in keras.applications.
+        Encoder to use instead of training one: a folder with encoder.tflite and encoder.json, a
+        tflite file, or "keras:" and a name in keras.applications.
     encoder_range : str or None
-        Range of pixels that a tflite file expects; one of `models.external.tflite_encoder.RANGES`.
+        Pixel range that a tflite file expects; one of `models.external.tflite_encoder.RANGES`.
     weights : Path or None
-        File of weights for a "keras:" encoder; None: the usual ones are fetched.
+        Weights of a "keras:" encoder; None to download the published ones.
     retrain : bool
-        Train anew although the collection has an encoder.
+        Train a new encoder even if the collection has one.
     strict : bool
-        Fail when a file has to be skipped.
+        Fail if any file is skipped.
     cache_bytes : int
-        Disk for decoded pictures while training; what is beyond it is decoded again.
+        Disk space for decoded pictures; pictures that do not fit are decoded again.
     metadata : Path or None
-        File that says something of the pictures.
+        Metadata file.
     keep_metadata : bool
-        Take over what is said of them in the live snapshot, and the file that said it.
+        Keep the metadata of the live snapshot, and its metadata file.
     """
 
     images: Path

@@ -1,4 +1,4 @@
-"""Telling a user what is being done, for how long, and what came of it."""
+"""Progress of a run: its stages, their times, and messages for the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from index.progress import QUIET, Progress
 
 @dataclass
 class Stages:
-    """The stages of one run: a progress bar in each, and the seconds that each took.
+    """The stages of one run: progress bars, messages, and the seconds that each stage took.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Stages:
     say : callable
         Takes one line of text for the user.
     seconds : dict of str to float
-        By stage, in the order in which they ran.
+        By stage, in the order in which the stages ran.
     """
 
     progress: Progress = QUIET

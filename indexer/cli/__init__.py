@@ -1,7 +1,7 @@
-"""The command line: reads options, calls one use case, prints what came of it.
+"""The command line: reads options, calls one use case, prints its result.
 
-Progress goes to stderr, results to stdout. Exit code 0; 1 with one sentence; 2 for usage; 130 when
-interrupted.
+Progress goes to stderr, results to stdout. The exit code is 0; 1 for an error, explained in one
+message; 2 for wrong usage; 130 if interrupted. Each other module holds one family of commands.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _COMMANDS = (
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option("0.1.0", prog_name="lookalike")
 def cli() -> None:
-    """Index a folder of pictures, to find what looks alike."""
+    """Index a folder of pictures and find similar ones."""
 
 
 for _command in _COMMANDS:
@@ -46,7 +46,7 @@ for _command in _COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line, and turn every expected error into one sentence."""
+    """Run the command line; print one message for each expected error."""
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     try:
         code = cli.main(arguments, standalone_mode=False)
@@ -55,12 +55,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo(
-            "\ninterrupted: what was published before is untouched, "
-            "the same command goes on from here",
+            "\nInterrupted. The published snapshot is unchanged. "
+            "Run the same command again to continue.",
             err=True,
         )
         sys.exit(130)
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.stderr.close()
         sys.exit(0)
     except _EXPECTED as error:
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, MemoryError):
-        return f"there is not enough memory ({error or 'none could be had'}): close other programs"
+        return f"Out of memory{f' ({error})' if str(error) else ''}. Close other programs."
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

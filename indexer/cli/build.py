@@ -35,23 +35,26 @@ from models.external.tflite_encoder import KERAS_PREFIX, RANGES
     type=click.IntRange(min=1),
     default=DEFAULT_K,
     show_default=True,
-    help="Neighbours of each picture that are computed beforehand.",
+    help="Store this many nearest neighbours per picture.",
 )
 @click.option(
     "--encoder",
-    help="Encoder to use instead of training: a tflite file, or keras:NAME of keras.applications.",
+    help="Use this encoder instead of training one: a .tflite file, or keras:NAME from "
+    "keras.applications.",
 )
 @click.option(
     "--encoder-range",
     type=click.Choice(list(RANGES)),
-    help="Pixels that the tflite file was trained on, if no .json beside it says so; else 0..1.",
+    help="Pass pixels to the .tflite file in this range. Default: the range in the .json file "
+    "beside it, or 0..1.",
 )
 @click.option(
     "--weights",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of weights for keras:NAME, without the top; else the usual ones are fetched.",
+    help="Load the weights of keras:NAME, without the top, from this file instead of downloading "
+    "them.",
 )
-@click.option("--retrain", is_flag=True, help="Train anew although the collection has an encoder.")
+@click.option("--retrain", is_flag=True, help="Train a new encoder even if the collection has one.")
 @metadata_option
 @grouping_options
 def build(
@@ -66,7 +69,7 @@ def build(
     retrain: bool,
     **training: Any,
 ) -> None:
-    """Turn the folder IMAGES into a published snapshot: train, encode, find neighbours, group."""
+    """Build and publish a snapshot of the folder IMAGES: train, encode, find neighbours, group."""
     _check_encoder_options(encoder, encoder_range, weights)
     stages = terminal.stages()
     options = _build_options(
@@ -84,7 +87,9 @@ def build(
     built = pipeline.build(DataFolder(data), options, stages)
     terminal.say_skipped(built.skipped)
     if built.n_zero_encodings:
-        stages.say(f"{built.n_zero_encodings} pictures have an encoding of zero: they look alike")
+        stages.say(
+            f"{built.n_zero_encodings} pictures have a zero encoding and cannot be told apart"
+        )
     terminal.say_check(built.check)
     stages.say(stages.summary())
     click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
@@ -95,9 +100,9 @@ def _check_encoder_options(
 ) -> None:
     is_keras = encoder is not None and encoder.startswith(KERAS_PREFIX)
     if weights is not None and not is_keras:
-        raise click.UsageError(f"--weights goes with --encoder {KERAS_PREFIX}NAME")
+        raise click.UsageError(f"--weights requires --encoder {KERAS_PREFIX}NAME")
     if encoder_range is not None and (encoder is None or is_keras):
-        raise click.UsageError("--encoder-range goes with --encoder FILE.tflite")
+        raise click.UsageError("--encoder-range requires --encoder FILE.tflite")
 
 
 @click.command()
@@ -106,9 +111,9 @@ def _check_encoder_options(
 @seed_option
 @training_options
 def train(images: Path, data: Path, seed: int, **training: Any) -> None:
-    """Train an encoder on IMAGES, or go on where an interrupted training stopped.
+    """Train an encoder on the folder IMAGES, or resume an interrupted training.
 
-    A later `build` with the same pictures, network and seed takes the encoder over.
+    A later `build` with the same pictures, network and seed uses this encoder.
     """
     stages = terminal.stages()
     folder = pipeline.train(DataFolder(data), _build_options(images, seed, training), stages)
@@ -122,7 +127,7 @@ def _build_options(
     strict = training.pop("strict")
     if (training["architecture"], training["objective"]) == ("classic", "contrastive"):
         raise click.UsageError(
-            "the classic network can only learn to paint: --objective contrastive goes with "
-            "--architecture deep"
+            "--objective contrastive requires --architecture deep: the classic network only "
+            "learns to reproduce pictures"
         )
     return BuildOptions(images, seed, TrainingOptions(**training), strict=strict, **others)

@@ -20,12 +20,15 @@ from indexer.output.duplicate_lists import printable
 @data_option
 @seed_option
 @grouping_options
-@click.option("--labels", help="Compare with classes: `folders`, or a CSV file as for `evaluate`.")
-@click.option("--column", help="Column of the CSV file that holds the classes.")
+@click.option(
+    "--labels",
+    help="Compare the groups with known classes: `folders`, or a CSV file as for `evaluate`.",
+)
+@click.option("--column", help="Read the classes from this column of the CSV file.")
 @click.option(
     "--sheets",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for a picture sheet of each group, its medoid first.",
+    help="Write a picture sheet of each group into this folder, medoid first.",
 )
 def cluster(
     data: Path,
@@ -35,10 +38,10 @@ def cluster(
     sheets: Path | None,
     **grouping: Any,
 ) -> None:
-    """Group the live snapshot anew, and publish it with these groups.
+    """Group the pictures again and publish the new groups.
 
-    The number of groups is read off the elbow of a sweep, unless --clusters says it. Interrupted,
-    the old groups stay.
+    Without --clusters, the number of groups is the elbow of an error curve. If the command is
+    interrupted, the old groups stay.
     """
     stages = terminal.stages()
     known = None if labels is None else (labels, column)
@@ -52,7 +55,7 @@ def _say_groups(found: Clusters) -> None:
     click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
     click.echo(f"number of groups: {found.rule}")
     if found.n_sampled is not None:
-        click.echo(f"grouped by samples of {found.n_sampled:,} pictures, the others assigned")
+        click.echo(f"grouped samples of {found.n_sampled:,} pictures and assigned the others")
     for name, value in {"loss": found.loss, **found.quality}.items():
         if value is not None:
             click.echo(f"{name:<20}{value:.4f}")
@@ -66,20 +69,20 @@ def _say_groups(found: Clusters) -> None:
     type=click.Choice(MODES),
     default=COPY,
     show_default=True,
-    help="How each picture gets there.",
+    help="Copy or link the pictures.",
 )
-@click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
+@click.option("--force", is_flag=True, help="Write even if OUT is not empty.")
 @click.option(
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the pictures, if it has moved.",
+    help="Read the pictures from this folder, if it has moved.",
 )
 def partition(out: Path, data: Path, mode: str, force: bool, images: Path | None) -> None:
-    """Put the pictures into one folder for each group, in OUT; the originals stay as they are."""
+    """Put the pictures into one folder per group in OUT; the originals are not changed."""
     done = pipeline.partition(DataFolder(data), out, mode, force, images, terminal.stages())
     for path in done.missing[:20]:
         click.echo(f"missing: {printable(path)}", err=True)
     click.echo(
-        f"{done.n_written:,} pictures written, {done.n_kept:,} were there, "
+        f"{done.n_written:,} pictures written, {done.n_kept:,} already there, "
         f"{done.n_removed:,} removed, {len(done.missing):,} missing"
     )

@@ -23,17 +23,15 @@ data_option = click.option(
     default=Path("data"),
     envvar="LOOKALIKE_DATA",
     show_default=True,
-    help="Folder that holds what the indexer makes (or LOOKALIKE_DATA).",
+    help="Use this data folder (or set LOOKALIKE_DATA).",
 )
-seed_option = click.option(
-    "--seed", default=0, show_default=True, help="Seed of everything random."
-)
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed all random choices.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 images_argument = click.argument("images", type=click.Path(path_type=Path))
 metadata_option = click.option(
     "--metadata",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV file, or JSON lines, that says something of the pictures; one column is `path`.",
+    help="Read metadata from this CSV or JSON Lines file, which has a `path` column.",
 )
 training_options = _joined(
     click.option(
@@ -41,67 +39,74 @@ training_options = _joined(
         type=click.FloatRange(min=0, min_open=True),
         default=30.0,
         show_default=True,
-        help="Train this long at most.",
+        help="Train for at most this many minutes.",
     ),
-    click.option("--epochs", type=click.IntRange(min=1), help="Train this many epochs at most."),
+    click.option(
+        "--epochs", type=click.IntRange(min=1), help="Train for at most this many epochs."
+    ),
     click.option(
         "--steps",
         type=click.IntRange(min=1),
-        help="Train exactly this many steps, whatever the time: repeats an earlier training.",
+        help="Train for exactly this many steps, without a time limit. This repeats an earlier "
+        "training.",
     ),
     click.option(
         "--architecture",
         type=click.Choice(["deep", "classic"]),
         default="deep",
         show_default=True,
-        help="Network to train.",
+        help="Train this network.",
     ),
     click.option(
         "--objective",
         type=click.Choice(["contrastive", "reconstruction"]),
-        help="What it learns: telling pictures apart, too (deep, its default), or only painting "
-        "them again (classic's).",
+        help="Choose what the network learns: `contrastive` to tell pictures apart (default for "
+        "deep), `reconstruction` only to reproduce them (default for classic).",
     ),
-    click.option("--strict", is_flag=True, help="Fail if any file has to be skipped."),
+    click.option("--strict", is_flag=True, help="Fail if any file is skipped."),
 )
 
 
 grouping_options = _joined(
-    click.option("--clusters", type=click.IntRange(min=1), help="Number of groups; no sweep."),
+    click.option(
+        "--clusters",
+        type=click.IntRange(min=1),
+        help="Make this many groups instead of searching for the number.",
+    ),
     click.option(
         "--min-clusters",
         type=click.IntRange(min=1),
         default=2,
         show_default=True,
-        help="Fewest groups that the elbow looks at.",
+        help="Start the search at this number of groups.",
     ),
     click.option(
         "--max-clusters",
         type=click.IntRange(min=1),
         default=100,
         show_default=True,
-        help="Most groups that the elbow looks at.",
+        help="End the search at this number of groups.",
     ),
     click.option(
         "--algorithm",
         type=click.Choice(ALGORITHMS),
         default=FASTERPAM,
         show_default=True,
-        help="How the groups are found.",
+        help="Group with this algorithm.",
     ),
     click.option(
         "--elbow",
         type=click.Choice(ELBOWS),
         default=KMEDOIDS,
         show_default=True,
-        help="Curve that the number of groups is read off; kmeans is the original's, "
-        "pyclustering takes hours.",
+        help="Find the number of groups from the elbow of this error curve; kmeans is what the "
+        "original used, pyclustering takes hours.",
     ),
 )
 
 
 def grouping_of(seed: int, options: dict[str, Any]) -> Grouping:
-    """Take the options of `grouping_options` out of a command's options."""
+    """Remove the options of `grouping_options` from a command's options, and return them."""
     names = ("min_clusters", "max_clusters", "algorithm", "elbow")
     chosen = {name: options.pop(name) for name in names}
     return Grouping(n_clusters=options.pop("clusters"), seed=seed, **chosen)

@@ -1,4 +1,4 @@
-"""Commands that ask a collection: `search`, `duplicates` and `evaluate`."""
+"""Commands that search a collection: `search`, `duplicates` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from indexer.quality.altered_copies import DEFAULT_SAMPLE
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
-    help="Maximum number of results.",
+    help="Return at most this many results.",
 )
 @json_option
 def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
@@ -52,24 +52,24 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     type=float,
     default=DEFAULT_THRESHOLD,
     show_default=True,
-    help="Least cosine that joins two pictures; above 1 only equal files and pixels are joined.",
+    help="Join two pictures that score at least this cosine; above 1, only equal pictures.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Groups at most.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Groups to pass over.")
+@click.option("--limit", type=click.IntRange(min=1), help="List at most this many groups.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Skip this many groups.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
-    help="How the groups are printed; json gives one group a line.",
+    help="Print the groups in this format; json prints one group per line.",
 )
 def duplicates(data: Path, threshold: float, limit: int | None, offset: int, form: str) -> None:
-    """List groups of pictures that are the same, or nearly so, the largest group first.
+    """List groups of identical or nearly identical pictures, largest group first.
 
-    Each group begins with its largest picture; the scores are cosines with that one.
-    Recompressed and smaller copies reach 0.98 down to about 250 pixels a side, 0.95 to
-    200, and 0.8 to 0.9 at 128: to join such small ones, lower the threshold.
+    Each group starts with its largest picture; the scores are cosines with that picture.
+    Recompressed and smaller copies score 0.98 or more down to about 250 pixels a side, 0.95 at
+    200, and 0.8 to 0.9 at 128. To find such small copies, lower the threshold.
     """
     with DataFolder(data).open_current() as snapshot:
         groups = duplicate_groups(snapshot, threshold)
@@ -83,25 +83,30 @@ def duplicates(data: Path, threshold: float, limit: int | None, offset: int, for
 @click.command()
 @data_option
 @seed_option
-@click.option("--labels", help="`folders`, or a CSV file with a column `path` and one of labels.")
-@click.option("--column", help="Column of the CSV file that holds the labels.")
-@click.option("--per-class", is_flag=True, help="Also print a table of the classes, worst first.")
+@click.option(
+    "--labels",
+    help="Measure with labels: `folders`, or a CSV file with a `path` and a label column.",
+)
+@click.option("--column", help="Read the labels from this column of the CSV file.")
+@click.option(
+    "--per-class", is_flag=True, help="Print a table of the classes as well, worst first."
+)
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JPEG to draw the worst queries and their nearest into, the wrong ones framed.",
+    help="Draw the worst queries and their neighbours into this JPEG, wrong ones framed.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
     default=DEFAULT_SAMPLE,
     show_default=True,
-    help="Pictures to alter where there are no labels.",
+    help="Alter this many pictures if there are no labels.",
 )
 @click.option(
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the pictures, if it has moved; they are altered from their files.",
+    help="Read the pictures from this folder, if it has moved.",
 )
 @json_option
 def evaluate(
@@ -115,14 +120,14 @@ def evaluate(
     images: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure how good the neighbours are, with labels or without.
+    """Measure the quality of the neighbours, with or without labels.
 
-    With --labels: precision, R-precision and mean average precision, each labelled picture a query
-    among the others. Without: how many altered copies (cropped, mirrored, recompressed ...) find
-    their original first, and how the encodings are spread.
+    With --labels: precision, R-precision and mean average precision, where each labelled picture
+    is a query among the others. Without labels: the share of altered copies (cropped, mirrored,
+    recompressed ...) that find their original first, and the spread of the encodings.
     """
     if labels is None and (column or per_class or sheet):
-        raise click.UsageError("--column, --per-class and --sheet need --labels")
+        raise click.UsageError("--column, --per-class and --sheet require --labels")
     with DataFolder(data).open_current() as snapshot:
         if labels is None:
             check = evaluating.check_snapshot(snapshot, images, seed, sample, terminal.progress)

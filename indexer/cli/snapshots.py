@@ -19,9 +19,14 @@ from indexer.output import export as exporting
 
 @click.command()
 @data_option
-@click.option("--all", "all_rows", is_flag=True, help="Compare the whole table with a search.")
+@click.option(
+    "--all",
+    "all_rows",
+    is_flag=True,
+    help="Compare every row of the neighbour table with a search.",
+)
 def verify(data: Path, all_rows: bool) -> None:
-    """Check the live snapshot: every checksum, the counts, that every picture finds itself."""
+    """Check the live snapshot: checksums, counts, and that every picture finds itself."""
     with DataFolder(data).open_current() as snapshot:
         findings = list(encoder_findings(snapshot))
         findings += verify_snapshot(snapshot, all_rows, progress=terminal.progress)
@@ -29,8 +34,8 @@ def verify(data: Path, all_rows: bool) -> None:
             click.echo(finding)
         if findings:
             raise IndexerError(
-                f"snapshot {snapshot.id} has {len(findings)} faults: build again, or go back with "
-                "`snapshots rollback`"
+                f"Snapshot {snapshot.id} has {len(findings)} faults. Go back with "
+                "`snapshots rollback`, or build again."
             )
         click.echo(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
 
@@ -43,10 +48,10 @@ def verify(data: Path, all_rows: bool) -> None:
     type=click.IntRange(min=0),
     default=exporting.DEFAULT_FULL_LIMIT,
     show_default=True,
-    help="Above this number of pictures the square files give way to the top-k table.",
+    help="Write the square files for at most this many pictures; for more, the top-k table.",
 )
 def export(out: Path, data: Path, full_limit: int) -> None:
-    """Write the collection to the folder OUT as plain files: .npy, .csv and .json."""
+    """Export the collection to the folder OUT as plain files: .npy, .csv and .json."""
     with DataFolder(data).open_current() as snapshot:
         for sentence in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
             click.echo(sentence, err=True)
@@ -80,7 +85,7 @@ def list_snapshots(data: Path, as_json: bool) -> None:
 @click.argument("snapshot_id", metavar="ID")
 @data_option
 def rollback(snapshot_id: str, data: Path) -> None:
-    """Make the snapshot ID the live one, after checking it."""
+    """Check the snapshot ID and make it live."""
     folder = DataFolder(data)
     with folder.locked():
         with folder.open(snapshot_id) as snapshot:
@@ -92,10 +97,10 @@ def rollback(snapshot_id: str, data: Path) -> None:
 @snapshots.command()
 @data_option
 @click.option(
-    "--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="How many."
+    "--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="Keep this many."
 )
 def prune(data: Path, keep: int) -> None:
-    """Remove all but the newest snapshots, never the live one nor one that is open."""
+    """Remove all but the newest snapshots, but never the live one or one that is in use."""
     folder = DataFolder(data)
     with folder.locked():
         removed = folder.prune(keep)

@@ -1,4 +1,4 @@
-"""What every command shows on stderr: progress, stages, skipped files."""
+"""Output of all commands to stderr: progress, stages, skipped files, quality checks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from indexer.stages import Stages
 
 
 def say_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
-    """Print the first of the skipped files, each with its reason."""
+    """Print the first skipped files, each with its reason."""
     if not skipped:
         return
     click.echo(f"skipped {len(skipped):,} {'file' if len(skipped) == 1 else 'files'}:", err=True)
     for one in skipped[:n_shown]:
         click.echo(f"  {one.path}: {one.reason}", err=True)
     if len(skipped) > n_shown:
-        click.echo(f"  and {len(skipped) - n_shown:,} more: all are in skipped.json", err=True)
+        click.echo(f"  and {len(skipped) - n_shown:,} more, listed in skipped.json", err=True)
 
 
 def say_check(check: SelfCheck | None) -> None:

@@ -18,12 +18,12 @@ from indexer.stages import Stages
 @click.command()
 @click.argument("images", type=click.Path(path_type=Path), required=False)
 @data_option
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--yes", is_flag=True, help="Go on although over half of the collection is gone.")
+@click.option("--dry-run", is_flag=True, help="Report the changes without making them.")
+@click.option("--yes", is_flag=True, help="Continue even if over half of the pictures are missing.")
 @click.option(
     "--retrain",
     is_flag=True,
-    help="Train a new encoder, with the options of the last build, and encode everything anew.",
+    help="Train a new encoder with the options of the last build, and encode all pictures again.",
 )
 @metadata_option
 @json_option
@@ -36,10 +36,10 @@ def reindex(
     metadata: Path | None,
     as_json: bool,
 ) -> None:
-    """Bring the collection up to date with its folder, or with the folder IMAGES.
+    """Update the collection from its folder, or from the folder IMAGES.
 
-    Only new and changed pictures are encoded, by the same encoder; a moved one keeps its id. A
-    metadata file that was given once is read again, and counts for every picture if it has changed.
+    Only new and changed pictures are encoded, with the same encoder. A moved picture keeps its id.
+    The metadata file is read again; if it has changed, it replaces the metadata of every picture.
     """
     stages = terminal.stages()
     if retrain and not dry_run:
@@ -58,7 +58,7 @@ def reindex(
 @metadata_option
 @json_option
 def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: bool) -> None:
-    """Take single pictures into the collection; they must lie in its folder."""
+    """Add single pictures to the collection; they must be in its folder."""
     stages = terminal.stages()
     _say_update(pipeline.add(DataFolder(data), list(paths), stages, metadata), stages, as_json)
 
@@ -68,9 +68,9 @@ def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: boo
 @data_option
 @json_option
 def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
-    """Take single pictures out of the collection by their ids.
+    """Remove single pictures from the collection by their ids.
 
-    Their files stay, and `reindex` leaves them out until `add` takes them in again.
+    The files stay where they are. `reindex` skips them until `add` adds them again.
     """
     stages = terminal.stages()
     _say_update(pipeline.remove(DataFolder(data), list(ids), stages), stages, as_json)

@@ -1,4 +1,4 @@
-"""Which encoder a collection gets: its own, or a newly trained one."""
+"""The encoder of a collection: the one that it has, or a newly trained one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from models.errors import ModelMismatch, ModelsError
 def find_or_train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
-    """Return the folder of the encoder: the collection's own, or a newly trained one."""
+    """Return the folder of the collection's encoder; train one if it has none."""
     own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root, stages)
     if own is not None:
-        stages.say("keeping the collection's encoder (train anew with --retrain)")
+        stages.say("Using the collection's encoder. To train a new one, add --retrain.")
         return own
     return train_encoder(data, options, collected, stages)
 
@@ -37,15 +37,15 @@ def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> P
             return live.folder if known else None
     except NoSnapshot:
         return None
-    except (CorruptSnapshot, NewerSchema) as error:  # which is what a build is to mend
-        stages.say(f"the encoder of before is not taken over: {error}")
+    except (CorruptSnapshot, NewerSchema) as error:  # a build replaces it
+        stages.say(f"The earlier encoder cannot be used: {error}")
         return None
 
 
 def train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
-    """Train on the collected pictures, resuming where an interrupted run of the same stopped."""
+    """Train on the collected pictures; resume an interrupted training of the same pictures."""
     # TensorFlow takes seconds to import, and only training needs it.
     from models.export import export_autoencoder
     from models.learning.loss_plot import plot_history
@@ -62,7 +62,7 @@ def train_encoder(
 
 
 def _training_key(collected: Collected, options: BuildOptions) -> str:
-    """Name a training by what determines it but for its length: pictures, network and seed."""
+    """Return a name for a training from its pictures, network and seed, whatever its length."""
     how = f"{options.training.architecture} {options.training.objective} {options.seed}"
     digest = hashlib.sha256(how.encode())
     for pixels in collected.source.digests:
@@ -72,7 +72,7 @@ def _training_key(collected: Collected, options: BuildOptions) -> str:
 
 @contextmanager
 def new_encoder_folder(data: DataFolder) -> Iterator[Path]:
-    """Give an empty folder for encoder files; hold the lock meanwhile."""
+    """Provide an empty folder for encoder files. The caller holds the data folder's lock."""
     new = data.encoders / NEW_ENCODER_FOLDER
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -83,7 +83,7 @@ def new_encoder_folder(data: DataFolder) -> Iterator[Path]:
 
 
 def move_into_place(new: Path, final: Path) -> Path:
-    """Make a folder of encoder files durable under its final name, which is its fingerprint."""
+    """Rename a folder of encoder files to its fingerprint, durably."""
     for path in new.iterdir():
         sync_file(path)
     sync_folder(new)
@@ -101,7 +101,7 @@ def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
     try:
         encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     except (ModelsError, OSError) as error:
-        yield f"the encoder of snapshot {snapshot.id} cannot be used: {error}"
+        yield f"The encoder of snapshot {snapshot.id} cannot be used: {error}"
         return
     finding = snapshot.encoder_finding(encoder.fingerprint, encoder.dim)
     if finding is not None:
@@ -109,14 +109,14 @@ def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def check_encoder_of(snapshot: Snapshot) -> None:
-    """Refuse to carry over a snapshot whose encoder is not the one that made its vectors.
+    """Refuse a snapshot whose encoder is not the one that made its vectors.
 
     Raises
     ------
     ModelMismatch
     """
     for finding in encoder_findings(snapshot):
-        raise ModelMismatch(f"{finding}: go back with `snapshots rollback`, or build again")
+        raise ModelMismatch(f"{finding}. Go back with `snapshots rollback`, or build again.")
 
 
 def copy_encoder(source: Path, folder: Path) -> None:

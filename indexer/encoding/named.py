@@ -1,4 +1,4 @@
-"""An encoder that the user names: a folder of ours, any tflite file, or keras:NAME."""
+"""An encoder that the user names: a folder made by Lookalike, a tflite file, or keras:NAME."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Pa
     Raises
     ------
     ModelsError
-        If it cannot be used; the sentence says what to change.
+        If it cannot be used; the message says what to change.
     """
     if options.encoder is None:
         return None
@@ -55,15 +55,15 @@ def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stag
                 shutil.copyfile(path.with_name(CROP_ENCODER_FILE), new / CROP_ENCODER_FILE)
             return _placed(data, new, info)
         info = adopt_encoder(path, new, value_range)
-        if value_range is None and info.input_scale == 1 / 255 and not _is_described(path):
+        if value_range is None and info.input_scale == 1 / 255 and not _has_json(path):
             stages.say(
-                f"{path.name} is given pixels as {DEFAULT_RANGE}: if it was trained on others, "
-                "say so with --encoder-range"
+                f"{path.name} receives pixels in the range {DEFAULT_RANGE}. If it was trained on "
+                "another range, set --encoder-range."
             )
         return _placed(data, new, info)
 
 
-def _is_described(path: Path) -> bool:
+def _has_json(path: Path) -> bool:
     return path.with_suffix(".json").exists()
 
 

@@ -83,9 +83,9 @@ class Grouping(GroupingOptions):
     def __post_init__(self) -> None:
         check_range(self.min_clusters, self.max_clusters)
         if self.algorithm not in ALGORITHMS:
-            raise UnknownMethod(f"no algorithm {self.algorithm!r}: use one of {ALGORITHMS}")
+            raise UnknownMethod(f"unknown algorithm {self.algorithm!r}: use one of {ALGORITHMS}")
         if self.elbow not in ELBOWS:
-            raise UnknownMethod(f"no elbow {self.elbow!r}: use one of {ELBOWS}")
+            raise UnknownMethod(f"unknown elbow {self.elbow!r}: use one of {ELBOWS}")
 
     @classmethod
     def of(cls, options: GroupingOptions) -> Self:
@@ -107,8 +107,8 @@ class Grouping(GroupingOptions):
         needed = 40 + 2 * (self.n_clusters or self.max_clusters)
         if size < needed:
             raise TooLittleMemory(
-                f"{self.matrix_bytes} bytes hold the matrix of {size} pictures, but "
-                f"{needed} are needed for so many groups: allow at least {4 * needed**2} bytes"
+                f"{self.matrix_bytes} bytes hold the matrix of {size} pictures, but this number of "
+                f"groups needs {needed}: allow at least {4 * needed**2} bytes"
             )
         return size
 
@@ -162,7 +162,7 @@ def cluster(
     if algorithm == PYCLUSTERING:
         return pyclustering_kmedoids(diss, n_clusters, seed)
     if algorithm != FASTERPAM:
-        raise UnknownMethod(f"no algorithm {algorithm!r}: use one of {ALGORITHMS}")
+        raise UnknownMethod(f"unknown algorithm {algorithm!r}: use one of {ALGORITHMS}")
     return fasterpam(diss, n_clusters, medoids=medoids, seed=seed, n_starts=n_starts)
 
 
@@ -242,8 +242,8 @@ def _check(how: Grouping, n: int) -> None:
     if PYCLUSTERING in (how.algorithm, how.elbow):
         if how.sample_size(n) < n:
             raise PyclusteringTooSlow(
-                f"pyclustering would need days for {n} pictures: use fasterpam, which groups "
-                "samples of so large a collection"
+                f"pyclustering would need days for {n} pictures. Use fasterpam, which groups "
+                "samples of a large collection."
             )
         check_core(n)
 
@@ -274,8 +274,8 @@ def _group_by_samples(
     """Compare the pictures of samples, and keep the medoids that suit the whole collection best."""
     n, size = len(rows), how.sample_size(len(rows))
     say(
-        f"{n} pictures are too many to compare all with all: {N_SAMPLES} samples of {size} are "
-        "grouped, and the rest assigned to the nearest medoids"
+        f"{n} pictures are too many to compare all pairs. Grouping {N_SAMPLES} samples of {size} "
+        "and assigning the rest to the nearest medoids."
     )
     rng = np.random.default_rng(how.seed)
     choice, medoids = _first_sample(rows, _draw(rng, n, size), how, progress, say)

@@ -215,6 +215,6 @@ def _unit_rows(vectors: VectorRows, rows: Rows) -> Vectors:
     if len(wrong):
         raise BadVectors(
             f"vector {rows[wrong[0]]} has length {lengths[wrong[0]]:.6g}, and {len(wrong)} of "
-            f"{len(rows)} are not of unit length: encode the collection anew"
+            f"{len(rows)} are not of unit length. Build the collection again."
         )
     return block

@@ -162,7 +162,7 @@ def check_n_clusters(n_clusters: int, n: int) -> None:
     """Raise InvalidNumberOfClusters unless 1 <= n_clusters <= n."""
     if not 1 <= n_clusters <= n:
         raise InvalidNumberOfClusters(
-            f"{n_clusters} groups of {n} pictures are not possible: ask for 1 to {n}"
+            f"{n_clusters} groups of {n} pictures are impossible: choose 1 to {n}"
         )
 
 
@@ -171,11 +171,11 @@ def _wanted(n: int, n_clusters: int | None, medoids: Rows | None) -> int:
         n_clusters = len(medoids) if n_clusters is None else n_clusters
         if len(np.unique(medoids)) != n_clusters:
             raise InvalidNumberOfClusters(
-                f"{n_clusters} groups need as many different medoids to start from, "
+                f"{n_clusters} groups need {n_clusters} different medoids to start from, "
                 f"not {medoids.tolist()}"
             )
     if n_clusters is None:
-        raise InvalidNumberOfClusters("say how many groups to make, or which medoids to start from")
+        raise InvalidNumberOfClusters("give the number of groups, or the medoids to start from")
     check_n_clusters(n_clusters, n)
     return n_clusters
 

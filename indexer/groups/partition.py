@@ -1,4 +1,4 @@
-"""One folder of pictures for each group, the medoid marked; the originals stay as they are.
+"""One folder of pictures per group, the medoid marked; the originals are not changed.
 
 OUT/
     group-000/
@@ -135,7 +135,7 @@ def partition(
     original's size and time, a link to it) is kept.
     """
     if mode not in MODES:
-        raise PartitionError(f"there is no mode {mode!r}: use one of {', '.join(MODES)}")
+        raise PartitionError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
     members = list(members)
     targets = dict(zip(_targets(members, set(medoids)), members, strict=True))
     _check_apart(members, out)
@@ -143,7 +143,7 @@ def partition(
     before = _earlier_plan(out)
     if not force and not _is_empty(out) and before != plan:
         raise FolderNotEmpty(
-            f"{out} is not empty: choose another folder, or write into it with --force"
+            f"{out} is not empty. Choose another folder, or add --force to write into it."
         )
     result = PartitionResult()
     todo = _still_to_write(targets, out, mode, result)
@@ -210,13 +210,13 @@ def _check_apart(members: Sequence[Member], out: Path) -> None:
     for parent in {member.source.parent for member in members}:
         if parent.resolve().is_relative_to(folder):
             raise PartitionError(
-                f"pictures of the collection lie in {out} itself: choose a folder outside of it"
+                f"{out} contains pictures of the collection. Choose another folder."
             )
 
 
 def _is_empty(out: Path) -> bool:
     if out.exists() and not out.is_dir():
-        raise PartitionError(f"{out} is a file: choose a folder")
+        raise PartitionError(f"{out} is a file. Choose a folder.")
     return not out.exists() or not any(out.iterdir())
 
 
@@ -230,7 +230,7 @@ def _earlier_plan(out: Path) -> dict[str, Any]:
         return {"mode": None, "files": []}
     except (ValueError, TypeError, KeyError) as error:
         raise PartitionError(
-            f"{out / LIST_FILE} cannot be read ({error}): choose another folder"
+            f"{out / LIST_FILE} cannot be read ({error}). Choose another folder."
         ) from error
 
 
@@ -283,8 +283,8 @@ def _check_room(members: Sequence[Member], out: Path, mode: str) -> None:
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise DiskFull(
-            f"the copies need {needed / 1e6:.0f} MB, {existing} has {free / 1e6:.0f} MB free: "
-            "use --mode symlink or hardlink, or another disk"
+            f"The copies need {needed / 1e6:.0f} MB, but {existing} has {free / 1e6:.0f} MB free. "
+            "Use --mode symlink or --mode hardlink, or another disk."
         )
 
 
@@ -321,15 +321,15 @@ def _write(member: Member, target: Path, half: Path, mode: str) -> None:
 
 def _make_folder(folder: Path) -> None:
     if folder.is_symlink():  # it may lead to the originals
-        raise PartitionError(f"{folder} is a link to another folder: remove it")
+        raise PartitionError(f"{folder} is a link to another folder. Remove the link.")
     folder.mkdir(exist_ok=True)
 
 
 def _reason(member: Member, target: Path, mode: str, error: OSError) -> str:
     if mode == HARDLINK and error.errno == errno.EXDEV:
         return (
-            f"{member.source} and {target.parent} are on different file systems, between which "
-            "hard links are not possible: use --mode copy or --mode symlink"
+            f"{member.source} and {target.parent} are on different file systems, so hard links are "
+            "impossible. Use --mode copy or --mode symlink."
         )
-    cure = "use --mode copy" if mode != COPY else "mend that, and run the same command again"
-    return f"{member.relative} could not be put into {target.parent}: {error.strerror}; {cure}"
+    cure = "Use --mode copy." if mode != COPY else "Fix this, and run the same command again."
+    return f"{member.relative} could not be put into {target.parent}: {error.strerror}. {cure}"

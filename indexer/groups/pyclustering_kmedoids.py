@@ -57,11 +57,11 @@ def check_core(n: int) -> None:
     if n > MAX_IMAGES_WITHOUT_CORE:
         raise PyclusteringTooSlow(
             f"pyclustering has no C++ core on this machine and would need days for {n} pictures "
-            f"(at most {MAX_IMAGES_WITHOUT_CORE} are allowed): use --algorithm fasterpam"
+            f"(the limit is {MAX_IMAGES_WITHOUT_CORE}). Use --algorithm fasterpam."
         )
     warnings.warn(
-        "pyclustering has no C++ core on this machine and will be some hundred times slower; "
-        "--algorithm fasterpam finds groups as good",
+        "pyclustering has no C++ core on this machine and is about a hundred times slower. "
+        "--algorithm fasterpam finds groups of the same quality.",
         NoCore,
         stacklevel=2,
     )

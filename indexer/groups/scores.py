@@ -69,10 +69,12 @@ def agreement(labels: NDArray[np.int32], classes: Sequence[str | None]) -> dict[
     from sklearn.metrics.cluster import contingency_matrix
 
     if len(classes) != len(labels):
-        raise NoClasses(f"{len(classes)} classes for {len(labels)} pictures: give one for each")
+        raise NoClasses(f"{len(classes)} classes for {len(labels)} pictures: give one per picture")
     known = [row for row, name in enumerate(classes) if name is not None]
     if not known:
-        raise NoClasses("no picture of the collection has a known class: look at the paths in it")
+        raise NoClasses(
+            "No picture of the collection has a known class. Check the paths in the labels file."
+        )
     truth, groups = [str(classes[row]) for row in known], labels[known]
     counts = contingency_matrix(groups, truth)  # (groups, classes)
     return {

@@ -71,8 +71,8 @@ def export(
         (out / MATRIX_FILE).unlink(missing_ok=True)
         lines = _topk_lines(snapshot)
         sentences.append(
-            f"{len(snapshot):,} pictures are more than --full-limit {full_limit:,}: "
-            f"{MATRIX_FILE} is left out, and {SORTED_FILE} holds the {snapshot.topk.k} nearest"
+            f"{len(snapshot):,} pictures exceed --full-limit {full_limit:,}. {MATRIX_FILE} is "
+            f"omitted, and {SORTED_FILE} contains the {snapshot.topk.k} nearest neighbours."
         )
     _write_sorted(out / SORTED_FILE, lines, len(snapshot), progress)
     return sentences + _write_groups(snapshot, out / GROUPS_FILE)
@@ -140,6 +140,6 @@ def _write_sorted(
 def _write_groups(snapshot: Snapshot, path: Path) -> list[str]:
     if snapshot.clusters is None:
         path.unlink(missing_ok=True)
-        return [f"no groups have been made, so there is no {path.name}: run `cluster` first"]
+        return [f"This collection has no groups, so {path.name} is omitted. Run `cluster` first."]
     path.write_text(json.dumps(k_groups(snapshot.clusters)) + "\n", encoding="utf-8")
     return []

@@ -208,8 +208,8 @@ def self_check(
     n_images = len(subject.store)
     if n_images < MIN_PICTURES:
         raise NothingToCheck(
-            f"{n_images} pictures are too few to tell anything from altered copies: "
-            f"{MIN_PICTURES} are needed, or labels (--labels)"
+            f"{n_images} pictures are too few to measure quality with altered copies. Index at "
+            f"least {MIN_PICTURES}, or use --labels."
         )
     rows = np.random.default_rng(seed).permutation(n_images)
     recall = recall_of_copies(subject, rows[:n_pictures], seed, max_seconds, progress)
@@ -233,8 +233,8 @@ def check_not_alike(vectors: NDArray[np.float32], pixels: NDArray[np.uint8]) -> 
     reason = collapse_reason(vectors, small)
     if reason is not None:
         raise EncodingsAlike(
-            f"the encoder does not tell the pictures apart: of {len(vectors)} encodings, {reason}; "
-            "train anew with --retrain, or check the scaling of an encoder of your own"
+            f"The encoder does not tell the pictures apart: of {len(vectors)} encodings, {reason}. "
+            "Train a new encoder with --retrain, or check the pixel range of an external encoder."
         )
 
 
@@ -283,8 +283,8 @@ def recall_of_copies(
             found += is_first
     if n_pictures == 0:
         raise NothingToCheck(
-            f"none of {len(rows)} pictures can be read under {subject.root} as they were indexed: "
-            "name the folder with --images if it has moved"
+            f"None of {len(rows)} pictures in {subject.root} is readable and unchanged. If the "
+            "folder has moved, name it with --images."
         )
     names = (one.name for one in ALTERATIONS)
     return Recall(n_pictures, n_unread, dict(zip(names, found.tolist(), strict=True)))

@@ -1,4 +1,4 @@
-"""What a build checks of its encoder: pictures are told apart, altered copies find originals."""
+"""Checks of a build: the encoder tells pictures apart, and altered copies find originals."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SAMPLE = 64
 
 
 def check_encoder(encoder: Encoder, source: PixelSource, seed: int) -> None:
-    """Refuse an encoder that does not tell a sample of the pictures apart: EncodingsAlike.
+    """Refuse an encoder that does not tell a sample of the pictures apart: raise EncodingsAlike.
 
-    Done before all are encoded, so that nobody waits for vectors that are of no use.
+    This happens before all pictures are encoded, so that nobody waits for useless vectors.
     """
     rows = np.random.default_rng(seed).permutation(len(source))[:_SAMPLE]
     pixels = source.read(rows)
@@ -43,12 +43,12 @@ def check_build(
     seed: int,
     stages: Stages,
 ) -> SelfCheck | None:
-    """Check a sample for some 20 seconds and write quality.json.
+    """Check a sample for about 20 seconds and write quality.json.
 
     Returns
     -------
     SelfCheck or None
-        None where the collection is too small to tell; then nothing is written.
+        None if the collection is too small; then nothing is written.
     """
     records = collected.records
     subject = Subject(store, encoder, lambda rows: [records[row] for row in rows], collected.root)

@@ -1,7 +1,7 @@
-"""Whether the encoder still fits: it paints what it has learnt, and blurs what it has not.
+"""Whether an encoder fits pictures: it reconstructs pictures like its training pictures better.
 
-At a build the reconstruction error of a sample is stored; at a re-indexing new pictures that are
-painted clearly worse are a sign to train anew.
+A build stores the reconstruction errors of a sample. If a re-index finds new pictures with clearly
+higher errors, it recommends training a new encoder.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from models.decoder import Decoder
 from models.preprocess import shrink
 
 _SAMPLE = 128
-_MIN_NEW = 10  # fewer say little about a collection
-_SIDE_PX = 64  # errors are compared without the finest detail, which no decoder paints
+_MIN_NEW = 10  # fewer pictures say little
+_SIDE_PX = 64  # without the finest detail, which no decoder reconstructs
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well pictures are painted from their vectors.
+    """How well pictures are reconstructed from their vectors.
 
     Attributes
     ----------
     n_pictures : int
     median_error, p90_error : float
-        Of the mean absolute difference between a picture and its reconstruction, both shrunk to
-        64 x 64, in grey levels of 255.
+        Of the mean absolute difference between a picture and its reconstruction, both scaled to
+        64 x 64, in grey levels from 0 to 255.
     """
 
     n_pictures: int
@@ -44,7 +44,7 @@ class Fit:
 
     @classmethod
     def of(cls, errors: NDArray[np.float64]) -> Self:
-        """Sum up the errors of some pictures, (m,)."""
+        """Summarise the errors of some pictures, (m,)."""
         return cls(len(errors), float(np.median(errors)), float(np.percentile(errors, 90)))
 
     def save(self, folder: Path) -> None:
@@ -70,42 +70,43 @@ def measure_fit(
     Parameters
     ----------
     decoder_folder : Path
-        Folder of decoder.tflite; without one there is nothing to measure.
+        Folder of decoder.tflite.
     source : PixelSource
     places : ndarray of shape (m,), int64
-        Where the source has the pictures.
+        Rows of the pictures in the source.
     store : VectorStore
     rows : ndarray of shape (m,), int64
-        Where the store has their vectors.
+        Rows of their vectors in the store.
 
     Returns
     -------
     Fit or None
+        None if there are no pictures or there is no decoder.
     """
     path = decoder_folder / DECODER_FILE
     if not path.exists() or len(rows) == 0:
         return None
     chosen = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
-    painted = Decoder.open(path).decode_vectors(store.vectors(rows[chosen]))
-    return Fit.of(reconstruction_errors(source.read(places[chosen]), painted))
+    reconstructed = Decoder.open(path).decode_vectors(store.vectors(rows[chosen]))
+    return Fit.of(reconstruction_errors(source.read(places[chosen]), reconstructed))
 
 
 def reconstruction_errors(
-    pictures: NDArray[np.uint8], painted: NDArray[np.uint8]
+    pictures: NDArray[np.uint8], reconstructed: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Return the mean absolute difference of each pair, (m,), in grey levels, shrunk to 64 x 64.
+    """Return the mean absolute difference of each pair at 64 x 64, (m,), in grey levels.
 
     Parameters
     ----------
-    pictures, painted : ndarrays of shape (m, side, side, 3), uint8
+    pictures, reconstructed : ndarrays of shape (m, side, side, 3), uint8
         The sides may differ.
     """
-    differences = np.abs(shrink(pictures, _SIDE_PX) - shrink(painted, _SIDE_PX))
+    differences = np.abs(shrink(pictures, _SIDE_PX) - shrink(reconstructed, _SIDE_PX))
     return differences.mean(axis=(1, 2, 3), dtype=np.float64)
 
 
 def warning_of_new(live: Snapshot, new: Fit | None) -> str | None:
-    """Return a sentence if new pictures are painted clearly worse than those of the build."""
+    """Return a warning if new pictures are reconstructed clearly worse than those of the build."""
     path = live.file(FIT_FILE)
     if path is None or new is None or new.n_pictures < _MIN_NEW:
         return None
@@ -113,7 +114,7 @@ def warning_of_new(live: Snapshot, new: Fit | None) -> str | None:
     if new.median_error <= old.p90_error:
         return None
     return (
-        f"the new pictures are unlike those that the encoder has learnt (reconstruction error "
-        f"{new.median_error:.1f} against {old.median_error:.1f} grey levels): train anew with "
-        "`reindex --retrain`"
+        f"The new pictures differ from those that the encoder was trained on (reconstruction error "
+        f"{new.median_error:.1f} instead of {old.median_error:.1f} grey levels). Train a new "
+        "encoder with `reindex --retrain`."
     )

@@ -47,7 +47,7 @@ class Labelled:
             If the snapshot has no thumbnails to draw.
         """
         if self._snapshot.thumbnails is None:
-            raise IndexerError("the snapshot has no thumbnails to draw: build again")
+            raise IndexerError("The snapshot has no thumbnails to draw. Build again.")
         lines = [self._line(place) for place in self._worst()]
         title = f"The {len(lines)} worst of {len(self.rankings.queries):,} queries"
         query_sheet(f"{title}: each with its nearest", lines, self._thumbnail, path)
@@ -124,7 +124,7 @@ def check_lines(check: SelfCheck) -> Iterator[str]:
     """Yield the lines that `evaluate` prints without labels."""
     yield check.recall.sentence()
     if check.recall.n_unread:
-        yield f"{check.recall.n_unread} more could not be read as they were indexed"
+        yield f"{check.recall.n_unread} more pictures are unreadable or have changed"
     yield ""
     yield "altered copies that find their original first"
     recall = check.recall.recall_at_1
@@ -132,7 +132,7 @@ def check_lines(check: SelfCheck) -> Iterator[str]:
         yield f"  {one.phrase:<24}{recall[one.name]:.3f}"
     yield ""
     spread = check.spread
-    yield f"how {spread.n_pictures} encodings are spread"
+    yield f"spread of {spread.n_pictures} encodings"
     yield f"  {'effective rank':<24}{spread.effective_rank:.1f}"
     yield f"  {'nearest score, median':<24}{spread.median_nearest_score:.3f}"
     for name, score in spread.background_scores.items():

@@ -158,8 +158,8 @@ def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dic
     labels = {r.row: by_path[r.path] for r in snapshot.catalogue if r.path in by_path}
     if not labels:
         raise BadLabels(
-            f"{source} labels none of the pictures: its column `path` must be relative to "
-            f"{snapshot.image_root}"
+            f"{source} labels none of the pictures. Its column `path` must be relative to "
+            f"{snapshot.image_root}."
         )
     return labels
 
@@ -173,7 +173,7 @@ def read_labels(path: Path, column: str | None = None) -> dict[str, str]:
             chosen = column or next((name for name in names if name != "path"), None)
             if "path" not in names or chosen not in names:
                 wanted = chosen or "a label"
-                raise BadLabels(f"{path} needs the columns `path` and `{wanted}`, it has {names}")
+                raise BadLabels(f"{path} needs the columns `path` and `{wanted}`; it has {names}.")
             return {line["path"]: line[chosen] for line in reader if line[chosen]}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadLabels(f"{path} cannot be read as a CSV file: {error}") from error
@@ -224,7 +224,7 @@ def rankings(
     shared = np.bincount(codes)[codes] > 1
     queries = np.flatnonzero(shared)
     if len(queries) == 0:
-        raise BadLabels("no two labelled pictures share a label, so nothing can be measured")
+        raise BadLabels("No two labelled pictures share a label, so nothing can be measured.")
     parts = zip(*_measured(vectors, codes, queries), strict=True)
     names = names or [str(code) for code in range(int(codes.max()) + 1)]
     return Rankings(names, codes, queries, *(np.concatenate(part) for part in parts))

@@ -83,7 +83,7 @@ def test_too_little_room_is_said_before_work_starts(case, monkeypatch, capsys):
 
     assert run(*command) == 1
 
-    assert "0.0 GB are free: make room" in capsys.readouterr().err
+    assert "only 0.0 GB are free. Free some space" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_a_second_build_keeps_the_encoder(built, tmp_path, capsys):
 
     assert run("build", built[0], "--data", built[1], "--clusters", 2) == 0
 
-    assert "keeping the collection's encoder" in capsys.readouterr().err
+    assert "Using the collection's encoder" in capsys.readouterr().err
     with DataFolder(built[1]).open_current() as new:
         assert new.id != before
         np.testing.assert_array_equal(new.store.vectors(np.arange(13)), vectors)
@@ -178,7 +178,7 @@ def test_cluster_publishes_new_groups_and_links_the_rest(built):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda p: None, "does not exist: name the folder"),
+        (lambda p: None, "does not exist. Name the folder"),
         (lambda p: p.write_bytes(b"x"), "is a file, not a folder"),
         (lambda p: p.mkdir(), "is empty. Put pictures into it"),
         (lambda p: (p.mkdir(), (p / "a.txt").write_text("a")), "None of the 1 files in"),
@@ -291,7 +291,7 @@ def test_partition_puts_every_picture_into_its_group(built, tmp_path, capsys):
     assert len([path for path in files if path.name.startswith("medoid--")]) == 3
 
     assert run("partition", tmp_path / "out", "--data", built[1]) == 0
-    assert "0 pictures written, 13 were there" in capsys.readouterr().out
+    assert "0 pictures written, 13 already there" in capsys.readouterr().out
 
 
 def test_more_groups_than_pictures_are_refused_before_training(built, tmp_path, capsys):

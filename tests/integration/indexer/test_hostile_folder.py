@@ -56,4 +56,4 @@ def test_strict_build_names_the_first_hostile_file(tmp_path, capsys):
     for name in ("1x1.png", "huge-tile.tiff", "page.html"):
         (folder / name).write_bytes(BY_NAME[name].make())
     assert run("build", folder, "--data", tmp_path / "data", "--strict") == 1
-    assert "2 files cannot be used, the first is huge-tile.tiff" in capsys.readouterr().err
+    assert "2 files cannot be used. The first is huge-tile.tiff" in capsys.readouterr().err

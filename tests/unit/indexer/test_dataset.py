@@ -56,7 +56,7 @@ def test_walk_refuses_what_is_no_folder(tmp_path):
     """The sentence says which of the two it is, and what to name."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(NotAFolder, match="does not exist: name the folder"):
+    with pytest.raises(NotAFolder, match="does not exist. Name the folder"):
         walk(tmp_path / "nowhere")
     with pytest.raises(NotAFolder, match="is a file, not a folder"):
         walk(tmp_path / "file")

@@ -112,7 +112,7 @@ def test_a_later_build_and_reindexing_keep_the_encoder(built, images, tmp_path, 
 
     assert run("build", images, "--data", data.root, "--clusters", 2) == 0
 
-    assert "keeping the collection's encoder" in capsys.readouterr().err
+    assert "Using the collection's encoder" in capsys.readouterr().err
     with data.open_current() as snapshot:
         assert snapshot.store.dim == DIM
     assert run("reindex", "--data", data.root) == 0
@@ -123,9 +123,9 @@ def test_an_unscaled_encoder_is_told_of_its_range(built, tmp_path, capsys):
     file = write_float(tmp_path / "tiny.tflite")
 
     built(file)
-    assert "tiny.tflite is given pixels as 0..1" in capsys.readouterr().err
+    assert "tiny.tflite receives pixels in the range 0..1" in capsys.readouterr().err
     built(file, "--encoder-range", "0..255")
-    assert "is given pixels" not in capsys.readouterr().err
+    assert "receives pixels" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_an_unscaled_encoder_is_told_of_its_range(built, tmp_path, capsys):
     [
         (["--encoder", "nowhere.tflite"], 1, "nowhere.tflite does not exist"),
         (["--encoder", "keras:Nothing"], 1, "keras.applications has no network Nothing"),
-        (["--weights", "x.h5"], 2, "--weights goes with --encoder keras:NAME"),
-        (["--encoder-range", "0..1"], 2, "--encoder-range goes with --encoder FILE.tflite"),
+        (["--weights", "x.h5"], 2, "--weights requires --encoder keras:NAME"),
+        (["--encoder-range", "0..1"], 2, "--encoder-range requires --encoder FILE.tflite"),
     ],
     ids=["missing", "unknown", "weights alone", "range alone"],
 )

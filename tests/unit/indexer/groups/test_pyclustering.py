@@ -83,7 +83,7 @@ def test_as_many_medoids_as_asked_for_among_copies(n_clusters):
 @pytest.mark.usefixtures("no_core")
 def test_without_core_it_warns_and_works():
     """Without the core a warning says so, and the groups are the same optimum."""
-    with pytest.warns(NoCore, match="some hundred times slower"):
+    with pytest.warns(NoCore, match="about a hundred times slower"):
         found = pyclustering_kmedoids(FIVE, 2)
 
     assert sorted(found.medoids.tolist()) == [1, 4]

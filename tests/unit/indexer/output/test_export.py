@@ -57,7 +57,7 @@ def test_above_the_limit_the_table_stands_in(snapshot, tmp_path):
 
     sentences = export(snapshot, tmp_path / "out", full_limit=3)
 
-    assert "more than --full-limit 3" in sentences[0]
+    assert "exceed --full-limit 3" in sentences[0]
     assert not (tmp_path / "out" / "cosine_similarity_matrix.npy").exists()
     lists = json.loads((tmp_path / "out" / "sim_mat_sorted.json").read_text())
     assert lists[0] == [["0", -1.0], ["3", -0.8]]
@@ -70,5 +70,5 @@ def test_without_groups_there_is_no_groups_file(snapshot, tmp_path):
 
     sentences = export(snapshot, tmp_path / "out")
 
-    assert "run `cluster` first" in sentences[-1]
+    assert "Run `cluster` first" in sentences[-1]
     assert not (tmp_path / "out" / "k_groups.json").exists()

@@ -37,7 +37,7 @@ def test_a_label_of_its_own_is_no_query_but_still_an_answer():
 
 def test_labels_that_nobody_shares_are_refused():
     """There is nothing to measure, and the sentence says so."""
-    with pytest.raises(BadLabels, match="no two labelled pictures share"):
+    with pytest.raises(BadLabels, match="No two labelled pictures share"):
         quality_of(at_angles(0, 10, 20), np.array([0, 1, 2]))
 
 
