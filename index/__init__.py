@@ -1,4 +1,4 @@
-"""Vectors to neighbours, and everything that is stored about a collection.
+"""Search among vectors, and storage of everything that is computed from a collection.
 
-The only package that knows FAISS. It never imports `models`, `indexer` or `service`.
+Only this package uses FAISS. It never imports `models`, `indexer` or `service`.
 """

@@ -1,6 +1,6 @@
-"""Array types: one name for each kind of number that `index` stores or returns.
+"""Array types: one name for each kind of array that `index` stores or returns.
 
-Shapes are told where an array is used.
+Docstrings give the shape of each array where it is used.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ Scores = NDArray[np.float32]  # cosines, clipped to [-1, 1]
 RoundedScores = NDArray[np.float64]  # scores of results, rounded to 6 decimals
 Rows = NDArray[np.int64]  # row numbers
 Labels = NDArray[np.int32]  # a cluster's label for each row
-Mask = NDArray[np.bool_]  # whether something holds of each row
+Mask = NDArray[np.bool_]  # true or false for each row
 
 
 def blocks(rows: Rows, size: int) -> Iterator[Rows]:
-    """Cut rows into consecutive arrays of at most `size`, so that work needs bounded memory."""
+    """Yield consecutive slices of at most `size` rows, so that callers use bounded memory."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

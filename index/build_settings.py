@@ -1,8 +1,7 @@
-"""Settings of a build: what a snapshot was asked for, as its manifest stores them.
+"""Build settings: the options of a build, as the manifest of its snapshot stores them.
 
-A re-index repeats them. Each class is one object of the JSON text and each field one key. Keys that
-this version does not know are kept and written back, so that a snapshot can pass through builds of
-several versions without losing any.
+A re-index uses them again. Each class is one JSON object, and each field is one of its keys.
+Unknown keys are kept and written back, so that builds by several versions of Lookalike lose none.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from typing import Any, Self
 from index.errors import CorruptSnapshot
 from index.search.topk import DEFAULT_K
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a string"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """One object of the JSON text: its fields are the keys that this version knows.
+    """One JSON object. Its fields are the keys that this version knows.
 
     Attributes
     ----------
     other_keys : mapping of str to JSON value
-        Keys that another version wrote.
+        Keys that another version of Lookalike wrote.
     """
 
     other_keys: Mapping[str, Any] = field(
@@ -34,39 +33,40 @@ class Section:
     )
 
     @classmethod
-    def from_json(cls, found: Any, name: str) -> Self:
-        """Return the section that a JSON value holds; a missing key gets its default.
+    def from_json(cls, value: Any, name: str) -> Self:
+        """Return the section for a JSON value. A missing key gets its default.
 
         Parameters
         ----------
-        found : JSON value
+        value : JSON value
             As `json.loads` returns it.
         name : str
-            What to call the section in an error.
+            Name of the section in error messages.
 
         Raises
         ------
         CorruptSnapshot
-            If it is no object, lacks a key that has no default, or holds a value of a wrong type.
+            If the value is not an object, lacks a key that has no default, or has a key of the
+            wrong type.
         """
-        if not isinstance(found, dict):
-            raise CorruptSnapshot(f"{name} must be an object, not {found!r}")
-        kinds = _kinds(cls)
+        if not isinstance(value, dict):
+            raise CorruptSnapshot(f"{name} must be an object, not {value!r}")
+        types = _field_types(cls)
         known = {
-            key: _checked(found[key], kind, f"{name}.{key}")
-            for key, kind in kinds.items()
-            if key in found
+            key: _checked(value[key], type_, f"{name}.{key}")
+            for key, type_ in types.items()
+            if key in value
         }
         for key in _required(cls) - set(known):
             raise CorruptSnapshot(f"{name}.{key} is missing")
-        return cls(**known, other_keys={k: v for k, v in found.items() if k not in kinds})
+        return cls(**known, other_keys={k: v for k, v in value.items() if k not in types})
 
     def known(self) -> dict[str, Any]:
         """Return the fields that this version knows, by name."""
-        return {key: getattr(self, key) for key in _kinds(type(self))}
+        return {key: getattr(self, key) for key in _field_types(type(self))}
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json.dumps` writes, the keys of other versions included."""
+        """Return the JSON value of the section, including the keys of other versions."""
         return {**self.other_keys} | {
             key: value.to_json() if isinstance(value, Section) else value
             for key, value in self.known().items()
@@ -86,21 +86,21 @@ class TrainingOptions(Section):
 
 @dataclass(frozen=True)
 class GroupingOptions(Section):
-    """How a collection is grouped; `indexer.groups.clustering.Grouping` says what is allowed.
+    """How a collection is grouped; `indexer.groups.clustering.Grouping` checks the values.
 
     Attributes
     ----------
     n_clusters : int or None
-        Number of groups; None to find it by the elbow.
+        Number of groups. None if the elbow decides it.
     min_clusters, max_clusters : int
-        Numbers of groups that the elbow looks at.
+        Smallest and largest number of groups in the sweep.
     algorithm : str
         "fasterpam" or "pyclustering".
     elbow : str
-        Curve that the number is read off: "kmedoids", "kmeans" or "pyclustering".
+        Curve whose elbow gives the number: "kmedoids", "kmeans" or "pyclustering".
     seed : int
     matrix_bytes : int or None
-        Largest dissimilarity matrix; None for the default.
+        Largest size of the dissimilarity matrix, in bytes. None for the default.
     """
 
     n_clusters: int | None = None
@@ -130,14 +130,14 @@ class MetadataSource(Section):
 
 @dataclass(frozen=True)
 class Drift(Section):
-    """Pictures that came or went.
+    """Number of pictures that were added or removed.
 
     Attributes
     ----------
     groups : int
-        Since the groups were made.
+        Since the groups were computed.
     quality : int
-        Since quality.json was made.
+        Since quality.json was written.
     """
 
     groups: int = 0
@@ -146,19 +146,19 @@ class Drift(Section):
 
 @dataclass(frozen=True)
 class BuildSettings(Section):
-    """What a build was asked for, and what a re-index has to remember.
+    """The options of a build, and what the next re-index needs to know.
 
     Attributes
     ----------
     seed : int
     top_k : int
-        Neighbours per picture that were asked for; a small collection has fewer.
+        Requested number of nearest neighbours per picture. A small collection has fewer.
     training : TrainingOptions
     groups : GroupingOptions
     n_steps : int
         Training steps of the encoder; `--steps` with this number repeats the training.
     n_zero_encodings : int
-        Pictures whose encoding was zero at the last build.
+        Number of pictures whose encoding was zero in the last build.
     metadata : MetadataSource or None
     changed_since : Drift
     """
@@ -173,30 +173,28 @@ class BuildSettings(Section):
     changed_since: Drift = field(default_factory=Drift)
 
 
-def _kinds(section: type[Section]) -> dict[str, Any]:
+def _field_types(section: type[Section]) -> dict[str, Any]:
     """Return the type of each key that a section knows."""
     hints = typing.get_type_hints(section)
-    return {one.name: hints[one.name] for one in fields(section) if one.name != "other_keys"}
+    return {f.name: hints[f.name] for f in fields(section) if f.name != "other_keys"}
 
 
 def _required(section: type[Section]) -> set[str]:
     return {
-        one.name
-        for one in fields(section)
-        if one.default is MISSING and one.default_factory is MISSING
+        f.name for f in fields(section) if f.default is MISSING and f.default_factory is MISSING
     }
 
 
-def _checked(value: Any, kind: Any, name: str) -> Any:
-    """Return a value as its type wants it; CorruptSnapshot if it is of another type."""
-    allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+def _checked(value: Any, type_: Any, name: str) -> Any:
+    """Return a value of the given type; CorruptSnapshot if the value has another type."""
+    allowed = typing.get_args(type_) if isinstance(type_, types.UnionType) else (type_,)
     if value is None and type(None) in allowed:
         return None
     (wanted,) = (one for one in allowed if one is not type(None))
     if issubclass(wanted, Section):
         return wanted.from_json(value, name)
-    # JSON has one kind of number; true and false are whole numbers to Python only.
-    fits = (int, float) if wanted is float else wanted
-    if not isinstance(value, fits) or isinstance(value, bool):
-        raise CorruptSnapshot(f"{name} must be {_KINDS[wanted]}, not {value!r}")
+    # A float may be written as an integer. A bool is an int in Python, but not in JSON.
+    accepted = (int, float) if wanted is float else wanted
+    if not isinstance(value, accepted) or isinstance(value, bool):
+        raise CorruptSnapshot(f"{name} must be {_TYPE_NAMES[wanted]}, not {value!r}")
     return value

@@ -1,7 +1,7 @@
-"""Catalogue: which picture stands behind each row, in one SQLite file.
+"""Catalogue: the record of the picture behind each row, in one SQLite file.
 
-Written once by the indexer, then opened read-only and immutable by any number of processes, with
-one connection a thread. Source: https://sqlite.org/uri.html (mode=ro, immutable=1).
+The indexer writes it once. Any number of processes then open it read-only and immutable, with one
+connection per thread. Source: https://sqlite.org/uri.html (mode=ro, immutable=1).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _COLUMNS = (
     "row, id, path, raw_path, sha256, pixel_digest, size_bytes, mtime_ns, "
     "width, height, format, metadata"
 )
-_MOST_ROWS = 500  # rows named in one statement; SQLite's own limit is 32,766 since 3.32, 999 before
+_MAX_PARAMETERS = 500  # per statement; SQLite's own limit is 32,766 since 3.32, and was 999 before
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class ImageRecord:
     size_bytes, mtime_ns : int
         Size, and time of the last change in nanoseconds since 1970.
     width, height : int
-        In pixels, as shown (after its orientation tag is applied).
+        In pixels, after the orientation tag is applied.
     format : str
-        As Pillow names it, for example "JPEG".
+        Pillow's name of the format, for example "JPEG".
     metadata : dict
-        What the user said of it; {} when nothing.
+        What the user supplied about the picture; {} if nothing.
     raw_path : bytes or None
-        The path's bytes where they are not UTF-8.
+        The bytes of the path if they are not UTF-8, else None.
     """
 
     row: int
@@ -87,12 +87,12 @@ class ImageRecord:
     raw_path: bytes | None = None
 
     def file_under(self, root: Path) -> Path:
-        """Return the picture's place under an image root."""
+        """Return the path of the picture's file under an image root."""
         return root / (self.path if self.raw_path is None else os.fsdecode(self.raw_path))
 
 
 def readable_path(relative: Path) -> tuple[str, bytes | None]:
-    """Return a path as text, and its bytes where the text cannot say it exactly."""
+    """Return a path as text, and its bytes if the text cannot represent them, else None."""
     raw = os.fsencode(relative.as_posix())
     try:
         return raw.decode("utf-8"), None
@@ -101,20 +101,20 @@ def readable_path(relative: Path) -> tuple[str, bytes | None]:
 
 
 def image_ids(sha256s: Sequence[str]) -> list[str]:
-    """Return an id for each file hash, in order; copies after the first get -2, -3 and so on."""
+    """Return an id for each file digest, in order. Copies after the first get -2, -3 and so on."""
     copies: dict[str, int] = {}
     return [next_image_id(digest, copies) for digest in sha256s]
 
 
 def next_image_id(sha256: str, copies: dict[str, int]) -> str:
-    """Return the id of the next picture, counting in `copies` how often each one has come."""
+    """Return the id of the next picture, and count it in `copies`, which maps ids to counts."""
     short = sha256[:16]
     copies[short] = copies.get(short, 0) + 1
     return short if copies[short] == 1 else f"{short}-{copies[short]}"
 
 
 def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:
-    """Write records to a new file in one transaction; `path` must not exist."""
+    """Write records to a new file in one transaction. `path` must not exist."""
     with new_database(path, _SCHEMA) as connection:
         connection.executemany(
             f"INSERT INTO images ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
@@ -124,24 +124,26 @@ def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:
 
 @contextmanager
 def new_database(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
-    """Give a connection to a new SQLite file, inside the one transaction that fills it.
+    """Open a connection to a new SQLite file, inside the one transaction that fills it.
 
     Raises
     ------
     CannotWrite
-        If the file cannot be written, as on a full disk.
+        If the file cannot be written, for example on a full disk.
     """
     path.touch(exist_ok=False)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        # The whole file is synced before it is published, so a journal would only cost time.
+        # No journal: the complete file is synced before it is published.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.executescript(schema)
         connection.execute("BEGIN")
         yield connection
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
-        raise CannotWrite(f"{path} cannot be written ({error}): is the disk full?") from error
+        raise CannotWrite(
+            f"{path} cannot be written ({error}): free disk space, then run the command again"
+        ) from error
     finally:
         connection.close()
 
@@ -163,7 +165,7 @@ def _from_line(line: tuple[Any, ...]) -> ImageRecord:
 
 
 class ReadOnlyDatabase:
-    """One immutable SQLite file, read through one connection a thread."""
+    """One immutable SQLite file, read through one connection per thread."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
@@ -179,7 +181,7 @@ class ReadOnlyDatabase:
         Raises
         ------
         CorruptSnapshot
-            If the file is not a database that can answer it.
+            If the file is damaged or has other tables.
         """
         try:
             return self._connection().execute(sql, parameters)
@@ -197,14 +199,14 @@ class ReadOnlyDatabase:
         return connection
 
     def close(self) -> None:
-        """Close every thread's connection; nobody may be reading any more."""
+        """Close every thread's connection. No thread may be reading."""
         with self._lock:
             while self._connections:
                 self._connections.pop().close()
 
 
 class Catalogue:
-    """The catalogue of a published snapshot, read-only; safe for several threads."""
+    """The catalogue of a published snapshot, read-only. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._database = ReadOnlyDatabase(path)
@@ -219,72 +221,72 @@ class Catalogue:
         return int(self._n_images)
 
     def __iter__(self) -> Iterator[ImageRecord]:
-        """Go through all pictures in the order of their rows."""
+        """Yield all records in the order of their rows."""
         return map(_from_line, self._select("ORDER BY row"))
 
     def image(self, row: int) -> ImageRecord:
-        """Return the picture of one row; UnknownImage if there is no such row."""
+        """Return the record of a row; UnknownImage if there is no such row."""
         return self._one("WHERE row = ?", (int(row),), f"there is no row {row}")
 
     def by_id(self, image_id: str) -> ImageRecord:
-        """Return the picture of an id; UnknownImage if there is none."""
-        sentence = f"no picture of the collection has the id {image_id!r}"
-        return self._one("WHERE id = ?", (image_id,), sentence)
+        """Return the record of an id; UnknownImage if the id is unknown."""
+        message = f"no picture of the collection has the id {image_id!r}"
+        return self._one("WHERE id = ?", (image_id,), message)
 
     def records(self, rows: Sequence[int]) -> list[ImageRecord]:
-        """Return the pictures of some rows, in the order asked for."""
+        """Return the records of some rows, in the given order."""
         found: dict[int, ImageRecord] = {}
         wanted = [int(row) for row in rows]
-        for start in range(0, len(wanted), _MOST_ROWS):
-            part = wanted[start : start + _MOST_ROWS]
-            where = f"WHERE row IN ({', '.join('?' * len(part))})"
-            found.update((r.row, r) for r in map(_from_line, self._select(where, part)))
+        for start in range(0, len(wanted), _MAX_PARAMETERS):
+            block = wanted[start : start + _MAX_PARAMETERS]
+            where = f"WHERE row IN ({', '.join('?' * len(block))})"
+            found.update((r.row, r) for r in map(_from_line, self._select(where, block)))
         return [found[row] for row in wanted]
 
     def page(self, offset: int, limit: int) -> list[ImageRecord]:
-        """Return at most `limit` pictures from row `offset` on."""
+        """Return the records of at most `limit` rows, starting with row `offset`."""
         lines = self._select("WHERE row >= ? ORDER BY row LIMIT ?", (offset, limit))
         return list(map(_from_line, lines))
 
     def rows_under(self, prefix: str) -> list[int]:
-        """Return the rows of the pictures whose path begins with a text, by path."""
+        """Return the rows of the pictures whose path starts with `prefix`, sorted by path."""
         cursor = self._database.execute(
             "SELECT row, path FROM images WHERE path >= ? ORDER BY path", (prefix,)
         )
-        # SQLite orders texts by their UTF-8 bytes, so those that begin alike stand together.
+        # SQLite orders text by its UTF-8 bytes, so all paths with one prefix are adjacent.
         return [row for row, _ in takewhile(lambda line: line[1].startswith(prefix), cursor)]
 
     def rows_between(
         self, side: Literal["width", "height"], least: float, most: float
     ) -> list[int]:
-        """Return the rows of the pictures that are `least` to `most` pixels wide or high."""
+        """Return the rows of the pictures whose width or height is `least` to `most` pixels."""
         sql = f"SELECT row FROM images WHERE {side} BETWEEN ? AND ? ORDER BY row"
         return [row for (row,) in self._database.execute(sql, (least, most))]
 
     def metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Go through the rows of which the user has said something, and what."""
+        """Yield each row that has metadata, with its metadata."""
         sql = "SELECT row, metadata FROM images WHERE metadata != '{}' ORDER BY row"
         return ((row, json.loads(text)) for row, text in self._database.execute(sql))
 
     def row_of_sha256(self, digest: str) -> int | None:
-        """Return the lowest row whose file has this SHA-256, or None."""
+        """Return the lowest row whose file has this SHA-256, or None if there is none."""
         return self._row_of("sha256", digest)
 
     def row_of_pixels(self, digest: str) -> int | None:
-        """Return the lowest row whose decoded pixels have this SHA-256, or None."""
+        """Return the lowest row whose pixels have this SHA-256, or None if there is none."""
         return self._row_of("pixel_digest", digest)
 
     def close(self) -> None:
-        """Close the file; nobody may be reading any more."""
+        """Close the file. No thread may be reading from it."""
         self._database.close()
 
-    def _select(self, rest: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        return self._database.execute(f"SELECT {_COLUMNS} FROM images {rest}", parameters)
+    def _select(self, clauses: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._database.execute(f"SELECT {_COLUMNS} FROM images {clauses}", parameters)
 
-    def _one(self, where: str, parameters: Sequence[Any], sentence: str) -> ImageRecord:
+    def _one(self, where: str, parameters: Sequence[Any], message: str) -> ImageRecord:
         line = self._select(where, parameters).fetchone()
         if line is None:
-            raise UnknownImage(sentence)
+            raise UnknownImage(message)
         return _from_line(line)
 
     def _row_of(self, column: str, digest: str) -> int | None:

@@ -1,7 +1,7 @@
-"""Writing files so that a power cut leaves the old or the new one, never a half.
+"""Durable writes: after a power failure, a file has its old or its new content, never a mixture.
 
-Source: fsync(2), rename(2): a rename within a file system is atomic, and durable once the folder
-has been synced.
+Source: fsync(2) and rename(2). A rename within a file system is atomic. It is durable once the
+folder has been synced.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def sync_file(path: Path) -> None:
-    """Return when a file's content has reached the disk."""
+    """Wait until a file's content has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -20,12 +20,12 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Return when a folder's list of names has reached the disk."""
+    """Wait until a folder's list of names has reached the disk."""
     sync_file(path)  # a folder is synced through a descriptor too
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Give a file a new text in one step that survives a power cut."""
+    """Replace a file's text atomically and durably, or create the file."""
     new = path.with_name(f".{path.name}.new")
     new.write_text(text, encoding="utf-8")
     sync_file(new)

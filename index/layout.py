@@ -1,7 +1,7 @@
 """Layout: the name of every file in a data folder and in a snapshot.
 
-docs/snapshot-format.md says what each file holds. `models.files` repeats the names of the files
-that `models` writes, because neither package imports the other; a test compares the two.
+docs/snapshot-format.md describes the content of each file. `models.files` repeats the names of the
+files that `models` writes, because neither package imports the other. A test compares the two.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ SNAPSHOTS_FOLDER = "snapshots"
 TRAINING_FOLDER = "training"
 ENCODERS_FOLDER = "encoders"
 
-# Beginnings of folder names in snapshots/; readers pass over every name that starts with a dot.
+# Prefixes of folder names in snapshots/. Readers ignore every name that starts with a dot.
 DRAFT_PREFIX = ".new-"
 PRUNED_PREFIX = ".old-"
 NEW_ENCODER_FOLDER = ".new"  # in encoders/, while an encoder is being written
 
-# A snapshot: its contents list, vectors and neighbours.
+# Files of a snapshot: the manifest, the vectors and their nearest neighbours.
 MANIFEST_FILE = "manifest.json"
 VECTORS_FILE = "vectors.faiss"
 TOPK_ROWS_FILE = "topk_rows.npy"
@@ -30,14 +30,14 @@ THUMBNAILS_FILE = "thumbnails.sqlite"
 SKIPPED_FILE = "skipped.json"
 REMOVED_FILE = "removed.json"
 
-# What is derived from the vectors.
+# Derived from the vectors.
 CLUSTERS_FILE = "clusters.json"
 ELBOW_PLOT_FILE = "elbow.png"
 MAP_FILE = "map.npy"
 QUALITY_FILE = "quality.json"
 FIT_FILE = "fit.json"
 
-# The encoder and what was trained with it.
+# The encoder and the other files of its training.
 ENCODER_FILE = "encoder.tflite"
 ENCODER_INFO_FILE = "encoder.json"
 CROP_ENCODER_FILE = "framings.tflite"
@@ -47,7 +47,7 @@ AUTOENCODER_FILE = "autoencoder.keras"
 HISTORY_FILE = "history.json"
 HISTORY_PLOT_FILE = "history.png"
 
-# Files that belong together: what makes one anew makes or removes all of them.
+# Files that belong together. A step that replaces one of them replaces or removes all of them.
 TOPK_FILES = (TOPK_ROWS_FILE, TOPK_SCORES_FILE)
 GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT_FILE)
 ENCODER_FILES = (

@@ -1,4 +1,4 @@
-"""Manifest: the contents list of a snapshot, and what the snapshot was made with."""
+"""Manifest: the list of a snapshot's files, and the settings that it was built with."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from index.layout import MANIFEST_FILE
 
 SCHEMA_VERSION = 1
 DIGEST_DIGITS = 8
+# What to do about a damaged snapshot.
+REMEDY = "run `bin/lookalike snapshots rollback ID`, or build the collection again"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -26,7 +28,7 @@ class FileEntry:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Read a file and describe it."""
+        """Return the size and digest of a file."""
         digest = hashlib.sha256()
         size_bytes = 0
         with path.open("rb") as file:
@@ -38,24 +40,24 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds.
+    """The contents of a snapshot.
 
     Attributes
     ----------
     created : str
-        UTC, ISO 8601.
+        Time of publication, UTC, ISO 8601.
     n_images, dim, top_k : int
-        Pictures, length of a vector, neighbours per row in the top-k table.
+        Number of pictures, length of a vector, neighbours per row of the top-k table.
     image_root : str
         Absolute folder that the catalogue's paths are relative to.
     encoder : str
         Fingerprint of the encoder that made the vectors.
     settings : BuildSettings
-        What the build was asked for, seeds and number of training steps included.
+        Options of the build, including seeds and the number of training steps.
     versions : dict
         Library name to version.
     files : dict
-        File name to `FileEntry`, for every file but the manifest itself.
+        File name to `FileEntry`, for every file except the manifest itself.
     """
 
     created: str
@@ -70,7 +72,7 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def digest(self) -> str:
-        """Return the first hex digits of the SHA-256 of `to_json`; a snapshot's id ends so."""
+        """Return the first hex digits of the SHA-256 of `to_json`, the end of a snapshot's id."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:DIGEST_DIGITS]
 
     def to_json(self) -> str:
@@ -85,7 +87,7 @@ class Manifest:
         Raises
         ------
         CorruptSnapshot
-            If it is missing or not a manifest.
+            If it is missing or is not a manifest.
         NewerSchema
             If a later version of Lookalike wrote it.
         """
@@ -96,17 +98,14 @@ class Manifest:
             settings = BuildSettings.from_json(fields.pop("settings", {}), "settings")
             return cls(files=files, settings=settings, **fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptSnapshot(f"{MANIFEST_FILE} cannot be read: {error!r}") from error
+            raise CorruptSnapshot(f"{MANIFEST_FILE} cannot be read: {error!r}; {REMEDY}") from error
         except CorruptSnapshot as error:
-            raise CorruptSnapshot(
-                f"{MANIFEST_FILE} cannot be used: {error}; "
-                "go back with `snapshots rollback`, or build again"
-            ) from error
+            raise CorruptSnapshot(f"{MANIFEST_FILE} cannot be used: {error}; {REMEDY}") from error
 
 
 def _refuse_newer(schema_version: int) -> None:
     if schema_version > SCHEMA_VERSION:
         raise NewerSchema(
             f"the snapshot has schema {schema_version}, this version reads up to {SCHEMA_VERSION}: "
-            "update Lookalike, or build again with this version"
+            "update Lookalike, or build the collection again"
         )

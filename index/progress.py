@@ -1,4 +1,4 @@
-"""Progress: how long work tells a user how far it is, and how it tells nobody."""
+"""Progress bars for long work, and a factory for bars that show nothing."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Snapshots: open one, checked; make a new one and publish it by one rename.
+"""Snapshots: open and check one; write a new one and publish it by one rename.
 
     data/
-        CURRENT               the live snapshot's id, replaced by one rename
-        lock                  flock of the indexer at work
+        CURRENT               id of the live snapshot, replaced by one rename
+        lock                  flock of the running indexer
         snapshots/<id>/       written once, never changed
-        snapshots/.new-*/     being written; of no meaning to a reader
+        snapshots/.new-*/     being written; readers ignore it
 
-A reader keeps a shared flock on the manifest of the snapshot that it has open, so that pruning can
-tell; a killed process holds none. docs/snapshot-format.md describes every file.
+A reader holds a shared flock on the manifest of the snapshot that it has open. Pruning checks this
+lock. The lock of a killed process ends with the process. docs/snapshot-format.md describes every
+file.
 """
 
 from __future__ import annotations
@@ -47,21 +48,21 @@ from index.layout import (
     TRAINING_FOLDER,
     VECTORS_FILE,
 )
-from index.manifest import DIGEST_DIGITS, FileEntry, Manifest
+from index.manifest import DIGEST_DIGITS, REMEDY, FileEntry, Manifest
 from index.search.faiss_store import FaissStore
 from index.search.metadata_index import MetadataIndex
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
 
-KEPT = 3  # snapshots that stay after a publication, the new one counted
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # what file systems without locks say
-_SMALL_BYTES = 1 << 20  # files up to this size are checksummed at every opening
+KEPT = 3  # snapshots kept after a publication, including the new one
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # errors of file systems without locks
+_SMALL_BYTES = 1 << 20  # the checksums of files up to this size are checked at every opening
 
 open_snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
 
 class Snapshot:
-    """One published snapshot, open read-only; close it, or use it as a context manager.
+    """One published snapshot, open read-only. Close it, or use it as a context manager.
 
     Attributes
     ----------
@@ -70,13 +71,13 @@ class Snapshot:
     folder : Path
     manifest : Manifest
     store : VectorStore
-        Unit vectors, mapped from disk.
+        Unit vectors, memory-mapped.
     topk : TopKTable
-        Mapped from disk.
+        Memory-mapped.
     catalogue : Catalogue
     thumbnails : Thumbnails or None
     clusters : Clusters or None
-        None where no groups have been made yet.
+        None before the first grouping.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +86,7 @@ class Snapshot:
         with ExitStack() as resources:
             resources.callback(os.close, _shared_lock(folder / MANIFEST_FILE))
             self.manifest = Manifest.load(folder / MANIFEST_FILE)
-            self._check_quickly()
+            self._check_sizes_and_small_files()
             self.store: VectorStore = FaissStore.open(folder / VECTORS_FILE)
             self.topk = TopKTable.open(folder)
             self.catalogue = Catalogue.open(folder)
@@ -101,25 +102,27 @@ class Snapshot:
     def open(cls, folder: Path) -> Self:
         """Open a snapshot's folder.
 
-        The manifest, the sizes of all files and the content of those up to 1 MiB are checked here;
-        `check_large_files` does the rest.
+        This checks the manifest, the sizes of all files, and the content of files up to 1 MiB.
+        `check_large_files` checks the content of the larger files.
 
         Raises
         ------
         NoSnapshot
             If there is no such folder.
-        CorruptSnapshot, NewerSchema
-            If it may not be used.
+        CorruptSnapshot
+            If a file is missing or damaged, or the files contradict each other.
+        NewerSchema
+            If a later version of Lookalike wrote it.
         """
         return cls(folder)
 
     def file(self, name: str) -> Path | None:
-        """Return the path of one of its files, or None where the snapshot has no such file."""
+        """Return the path of one of its files, or None if the snapshot does not have the file."""
         return self.folder / name if name in self.manifest.files else None
 
     @cached_property
     def clusters(self) -> Clusters | None:
-        """The groups, read at the first use; CorruptSnapshot if they are of another collection."""
+        """The groups, read at first use; CorruptSnapshot if they belong to another collection."""
         found: Clusters | None = self._optional(CLUSTERS_FILE, Clusters.load)
         if found is not None:
             self._check_n_images(CLUSTERS_FILE, found.n_images, "run `bin/lookalike cluster`")
@@ -127,7 +130,7 @@ class Snapshot:
 
     @cached_property
     def map_points(self) -> MapPoints | None:
-        """The map, read at the first use; CorruptSnapshot if it is of another collection."""
+        """The map, read at first use; CorruptSnapshot if it belongs to another collection."""
         found: MapPoints | None = self._optional(MAP_FILE, MapPoints.load)
         if found is not None:
             self._check_n_images(MAP_FILE, len(found), "build again")
@@ -135,7 +138,7 @@ class Snapshot:
 
     @cached_property
     def metadata(self) -> MetadataIndex:
-        """The pictures' metadata by key, read at the first use."""
+        """The pictures' metadata by key, read at first use."""
         return MetadataIndex(self.catalogue.metadata())
 
     @property
@@ -147,14 +150,19 @@ class Snapshot:
         return self.manifest.n_images
 
     def encoder_finding(self, fingerprint: str, dim: int) -> str | None:
-        """Return a sentence if an encoder is not the one that made the vectors, else None.
+        """Return the problem if an encoder is not the one that made the vectors, else None.
 
         Parameters
         ----------
         fingerprint : str
-            Of the encoder in question.
+            Fingerprint of the encoder.
         dim : int
             Length of its vectors.
+
+        Returns
+        -------
+        str or None
+            One sentence.
         """
         if (fingerprint, dim) == (self.manifest.encoder, self.manifest.dim):
             return None
@@ -164,31 +172,32 @@ class Snapshot:
         )
 
     def check_files(self, names: Iterable[str] | None = None) -> None:
-        """Compare files with the manifest byte by byte, all of them unless some are named.
+        """Compare the size and SHA-256 of some files, or of all files, with the manifest.
 
         Raises
         ------
         CorruptSnapshot
-            At the first one that is missing or differs, naming it.
+            At the first file that differs; the message names it.
+        OSError
+            If a file cannot be read.
         """
         for name in sorted(self.manifest.files) if names is None else names:
             if FileEntry.of(self.folder / name) != self.manifest.files[name]:
                 raise CorruptSnapshot(
-                    f"{name} in snapshot {self.id} has been changed since it was written: "
-                    "go back with `snapshots rollback`, or build again"
+                    f"{name} in snapshot {self.id} has been changed since it was written: {REMEDY}"
                 )
 
     def check_large_files(self) -> None:
-        """Compare the files that opening left out; see `check_files`."""
+        """Check the files that opening did not check; see `check_files`."""
         large = (n for n, e in self.manifest.files.items() if e.size_bytes > _SMALL_BYTES)
         self.check_files(sorted(large))
 
     def close(self) -> None:
-        """Give everything back; nobody may be reading from it any more."""
+        """Close all files and release the lock. No thread may be reading from the snapshot."""
         if self not in open_snapshots:
             return
         open_snapshots.discard(self)
-        del self.store, self.topk  # the mappings go with the last array that uses them
+        del self.store, self.topk  # a mapping ends with the last array that uses it
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -201,27 +210,29 @@ class Snapshot:
         path = self.file(name)
         return None if path is None else load(path)
 
-    def _check_quickly(self) -> None:
-        # Of the file's bytes, not of the fields as read: a later version may know more fields.
+    def _check_sizes_and_small_files(self) -> None:
+        # Of the bytes of the file, not of the parsed fields: a later version may know more fields.
         digest = FileEntry.of(self.folder / MANIFEST_FILE).sha256[:DIGEST_DIGITS]
         if not self.id.startswith(DRAFT_PREFIX) and not self.id.endswith(digest):
-            raise CorruptSnapshot(f"{MANIFEST_FILE} of snapshot {self.id} has been changed")
+            raise CorruptSnapshot(
+                f"{MANIFEST_FILE} of snapshot {self.id} has been changed: {REMEDY}"
+            )
         for name, entry in self.manifest.files.items():
             path = self.folder / name
             if not path.is_file():
-                raise CorruptSnapshot(f"{name} is missing from snapshot {self.id}")
+                raise CorruptSnapshot(f"{name} is missing from snapshot {self.id}: {REMEDY}")
             if path.stat().st_size != entry.size_bytes:
                 raise CorruptSnapshot(
                     f"{name} in snapshot {self.id} has {path.stat().st_size} bytes, "
-                    f"the manifest says {entry.size_bytes}"
+                    f"but the manifest lists {entry.size_bytes}: {REMEDY}"
                 )
         self.check_files(n for n, e in self.manifest.files.items() if e.size_bytes <= _SMALL_BYTES)
 
-    def _check_n_images(self, name: str, n_images: int, cure: str) -> None:
+    def _check_n_images(self, name: str, n_images: int, remedy: str) -> None:
         if n_images != len(self):
             raise CorruptSnapshot(
-                f"{name} of snapshot {self.id} is of {n_images} pictures, "
-                f"the snapshot of {len(self)}: {cure}"
+                f"{name} of snapshot {self.id} covers {n_images} pictures, "
+                f"but the snapshot has {len(self)}: {remedy}"
             )
 
     def _check_counts(self) -> None:
@@ -232,29 +243,34 @@ class Snapshot:
             CATALOGUE_FILE: len(self.catalogue),
         }
         if len(set(counts.values())) != 1 or self.store.dim != self.manifest.dim:
-            raise CorruptSnapshot(f"the parts of snapshot {self.id} do not agree: {counts}")
+            raise CorruptSnapshot(
+                f"the files of snapshot {self.id} have different numbers of pictures, "
+                f"or vectors of another length ({counts}): {REMEDY}"
+            )
 
 
 def _shared_lock(path: Path) -> int:
-    """Open a file with a shared flock, which ends when the descriptor is closed."""
+    """Open a file and take a shared flock on it. Closing the descriptor releases the lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         if not path.parent.is_dir():
             raise NoSnapshot(f"there is no snapshot {path.parent.name}") from error
-        raise CorruptSnapshot(f"{path.name} is missing from {path.parent.name}") from error
+        raise CorruptSnapshot(
+            f"{path.name} is missing from snapshot {path.parent.name}: {REMEDY}"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             os.close(descriptor)
             raise
-        # A file system without locks: `_is_open` cannot tell there either, so nothing is pruned.
+        # Without locks `_is_open` assumes that every snapshot is open, so nothing is pruned.
     return descriptor
 
 
 class SnapshotDraft:
-    """A snapshot that is being written: put files into `folder`, then `publish`."""
+    """A snapshot that is being written. Write files into `folder`, then call `publish`."""
 
     def __init__(self, data: DataFolder) -> None:
         self._data = data
@@ -263,7 +279,7 @@ class SnapshotDraft:
         self.folder.mkdir(parents=True)
 
     def link_from(self, old: Snapshot, names: Iterable[str]) -> None:
-        """Take over those of some files that another snapshot has, by hard links."""
+        """Hard-link files from another snapshot. Names of files that it lacks are ignored."""
         for name in sorted(set(old.manifest.files) & set(names)):
             try:
                 os.link(old.folder / name, self.folder / name)
@@ -271,21 +287,27 @@ class SnapshotDraft:
                 shutil.copy2(old.folder / name, self.folder / name)
 
     def publish(self, contents: Manifest) -> str:
-        """Seal the draft and make it the current snapshot.
+        """Write the manifest, check the draft and make it the live snapshot.
 
         Parameters
         ----------
         contents : Manifest
-            Complete but for `files`, which is filled in here from what lies in the folder.
+            Complete except for `files`, which this method fills in from the files in the folder.
 
         Returns
         -------
         id : str
+            Id of the new snapshot.
+
+        Raises
+        ------
+        CorruptSnapshot
+            If the files contradict each other or the manifest.
 
         Notes
         -----
-        Everything reaches the disk, is read back and checked before the rename of the folder and
-        then of CURRENT: a reader sees the old snapshot or the whole new one.
+        All files are synced to disk, read back and checked. Only then are the folder and CURRENT
+        renamed. A reader sees either the old snapshot or the complete new one.
         """
         files = {path.name: FileEntry.of(path) for path in sorted(self.folder.iterdir())}
         sealed = dataclasses.replace(contents, files=files)
@@ -298,7 +320,7 @@ class SnapshotDraft:
         return self._rename(sealed)
 
     def discard(self) -> None:
-        """Remove the draft, if it has not been published."""
+        """Remove the draft, unless it has been published."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _rename(self, sealed: Manifest) -> str:
@@ -308,7 +330,7 @@ class SnapshotDraft:
         try:
             sync_folder(self._data.snapshots)
             self._data.set_current(snapshot_id)
-        except OSError:  # a full disk, say; what nobody will read is taken away again
+        except OSError:  # such as a full disk; remove the folder, because no reader can find it
             if self._data.current_id() != snapshot_id:
                 shutil.rmtree(named, ignore_errors=True)
             raise
@@ -316,17 +338,17 @@ class SnapshotDraft:
 
 
 class DataFolder:
-    """The folder in which the indexer publishes and from which the service reads.
+    """The folder that the indexer publishes to and the service reads from.
 
     Attributes
     ----------
     root : Path
     snapshots : Path
-        Folder of the published snapshots and of drafts.
+        Folder of published snapshots and drafts.
     training : Path
-        Folder of the checkpoints.
+        Folder of training checkpoints.
     encoders : Path
-        Folder of the trained and adopted encoders, one folder for each fingerprint.
+        Folder of trained and external encoders, with one folder for each fingerprint.
     """
 
     def __init__(self, root: Path) -> None:
@@ -337,30 +359,33 @@ class DataFolder:
         self._current = root / CURRENT_FILE
 
     def current_id(self) -> str | None:
-        """Return the live snapshot's id, or None where nothing has been published."""
+        """Return the id of the live snapshot, or None if nothing has been published."""
         try:
             return self._current.read_text(encoding="utf-8").strip() or None
         except FileNotFoundError:
             return None
 
     def set_current(self, snapshot_id: str) -> None:
-        """Make a snapshot the live one, durably and in one step."""
+        """Make a snapshot the live one, atomically and durably."""
         replace_text(self._current, snapshot_id + "\n")
 
     def open_current(self) -> Snapshot:
-        """Open the live snapshot; NoSnapshot where nothing has been published."""
+        """Open the live snapshot; NoSnapshot if nothing has been published."""
         snapshot_id = self.current_id()
         if snapshot_id is None:
             raise NoSnapshot(
                 f"nothing has been published in {self.root}: "
-                f"run `python -m indexer build IMAGES --data {self.root}` first"
+                f"run `bin/lookalike build IMAGES --data {self.root}` first"
             )
         return self.open(snapshot_id)
 
     def open(self, snapshot_id: str) -> Snapshot:
-        """Open a snapshot by its id; NoSnapshot where there is none of that id."""
+        """Open a snapshot by its id; NoSnapshot if the id is unknown."""
         if snapshot_id not in self.ids():
-            raise NoSnapshot(f"there is no snapshot {snapshot_id} in {self.root}")
+            raise NoSnapshot(
+                f"there is no snapshot {snapshot_id} in {self.root}: "
+                "`bin/lookalike snapshots list` shows all ids"
+            )
         return Snapshot.open(self.snapshots / snapshot_id)
 
     def ids(self) -> list[str]:
@@ -371,26 +396,26 @@ class DataFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the indexer's lock, and clear what a killed indexer left behind.
+        """Hold the indexer's lock, and remove the files that a killed indexer left behind.
 
         Raises
         ------
         DataFolderBusy
-            If another process holds it; the message names its process id.
+            If another process holds the lock; the message names its process id.
         CannotWrite
-            If nobody can, or this user may not write here.
+            If the file system has no locks, or this user may not write to the folder.
         """
         descriptor = self._open_lock()
         try:
-            self._lock_or_say_who(descriptor)
-            self._clear_leftovers()
+            self._lock(descriptor)
+            self._remove_leftovers()
             yield
         finally:
             os.close(descriptor)
 
     @contextmanager
     def draft(self) -> Iterator[SnapshotDraft]:
-        """Give a new draft; it is removed unless it has been published. Hold the lock meanwhile."""
+        """Create a draft, and remove it at the end unless it was published. Requires the lock."""
         draft = SnapshotDraft(self)
         try:
             yield draft
@@ -398,12 +423,12 @@ class DataFolder:
             draft.discard()
 
     def prune(self, keep: int = KEPT) -> list[str]:
-        """Remove all but the newest `keep` snapshots, never the live one nor one that is open.
+        """Remove all but the newest `keep` snapshots, except the live one and open ones.
 
         Returns
         -------
         removed : list of str
-            Their ids, oldest first.
+            Ids of the removed snapshots, oldest first.
         """
         live = self.current_id()
         old = [snapshot_id for snapshot_id in self.ids()[:-keep] if snapshot_id != live]
@@ -423,44 +448,44 @@ class DataFolder:
             if not self.root.is_dir():
                 self.root.mkdir(parents=True)
                 sync_folder(self.root.parent)
-            if not os.access(self.root, os.W_OK):  # or it would be noticed at the very end
+            if not os.access(self.root, os.W_OK):  # fail now, not when the results are written
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return os.open(self.root / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise CannotWrite(
-                f"the data folder {self.root} cannot be written to ({error.strerror}): give "
-                "yourself the right to, or name another folder with --data DIR"
+                f"the data folder {self.root} cannot be written to ({error.strerror}): "
+                "change its permissions, or choose another folder with --data DIR"
             ) from error
 
-    def _lock_or_say_who(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             raise DataFolderBusy(
-                f"another indexer (process {holder or 'unknown'}) is at work in this data folder: "
+                f"another indexer (process {holder or 'unknown'}) is using this data folder: "
                 "wait until it has ended, or stop it"
             ) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
             raise CannotWrite(
-                f"the data folder {self.root} lies on a file system that cannot lock files: put it "
-                "on a local disk with --data DIR"
+                f"the data folder {self.root} is on a file system without file locks: "
+                "choose a folder on a local disk with --data DIR"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
-    def _clear_leftovers(self) -> None:
+    def _remove_leftovers(self) -> None:
         if self.snapshots.is_dir():
             for path in self.snapshots.glob(".*"):
                 shutil.rmtree(path)
 
 
 def _is_open(path: Path) -> bool:
-    """Say whether some process holds a shared flock on a manifest, or may hold one."""
+    """Return whether a process holds a shared flock on a manifest, or may hold one."""
     try:
-        descriptor = os.open(path, os.O_RDWR)  # NFS locks exclusively only what may be written
+        descriptor = os.open(path, os.O_RDWR)  # NFS requires write access for an exclusive lock
     except FileNotFoundError:
         return False
     try:

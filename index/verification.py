@@ -1,4 +1,4 @@
-"""Verification: does a snapshot hold what it promises? Every finding names the part at fault."""
+"""Verification: check the content of a snapshot and name every part that is wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from index.search.store import TIE
 from index.snapshot import Snapshot
 
 _BLOCK = 256
-_SAMPLE = 1024  # rows of the table that are compared with a search, unless all are
+_SAMPLE = 1024  # rows of the table that are compared with a search by default
 
 
 def verify(snapshot: Snapshot, all_rows: bool = False, progress: Progress = QUIET) -> Iterator[str]:
@@ -22,16 +22,21 @@ def verify(snapshot: Snapshot, all_rows: bool = False, progress: Progress = QUIE
     Parameters
     ----------
     snapshot : Snapshot
-        Open, so its manifest, counts and small files have been checked already.
+        Opening it has checked the manifest, the counts and the small files.
     all_rows : bool
-        Compare every line of the top-k table with a search, not 1,024 lines at even distances.
+        Compare every row of the top-k table with a search, not 1,024 evenly spaced rows.
     progress : callable
         tqdm-compatible factory.
 
+    Yields
+    ------
+    str
+
     Notes
     -----
-    Every file's checksum; unit length of every vector; every picture finds itself, that is, its own
-    row is among those within 1e-6 of the best; the table equals a search, ties in mind.
+    The checks are: every file has its checksum; every vector has unit length; every picture finds
+    itself, that is, its own row is among those within 1e-6 of the best; the top-k table equals a
+    search, apart from the order of ties.
     """
     yield from _checksum_findings(snapshot)
     n = len(snapshot)
@@ -58,14 +63,14 @@ def _row_findings(snapshot: Snapshot, rows: Rows, compared: Mask) -> Iterator[st
     scores, found = snapshot.store.search(vectors, snapshot.topk.k)
     own = snapshot.store.scores(vectors, rows[:, None])[:, 0]
     for row in rows[own < scores[:, 0] - TIE]:
-        yield f"picture {_name(snapshot, row)} does not find itself"
+        yield f"picture {_path_and_row(snapshot, row)} does not find itself"
     for line in np.flatnonzero(compared):
-        if not _agrees(snapshot, int(rows[line]), scores[line], found[line]):
-            yield f"the top-k table of {_name(snapshot, rows[line])} differs from a search"
+        if not _table_agrees(snapshot, int(rows[line]), scores[line], found[line]):
+            yield f"the top-k table of {_path_and_row(snapshot, rows[line])} differs from a search"
 
 
-def _agrees(snapshot: Snapshot, row: int, scores: Scores, found: Rows) -> bool:
-    """Compare one line of the table with a search: scores closely, rows where no tie excuses."""
+def _table_agrees(snapshot: Snapshot, row: int, scores: Scores, found: Rows) -> bool:
+    """Return whether a row of the table equals a search. A tie at the last rank may differ."""
     table_rows, table_scores = snapshot.topk.rows[row], snapshot.topk.scores[row]
     if table_rows[0] != row or np.abs(table_scores - scores).max() > TIE:
         return False
@@ -77,6 +82,6 @@ def _agrees(snapshot: Snapshot, row: int, scores: Scores, found: Rows) -> bool:
     return bool((np.abs(true_scores - scores[-1]) <= TIE).all())
 
 
-def _name(snapshot: Snapshot, row: int) -> str:
+def _path_and_row(snapshot: Snapshot, row: int) -> str:
     record = snapshot.catalogue.image(int(row))
     return f"{record.path} (row {row})"

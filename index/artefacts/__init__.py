@@ -1,1 +1,1 @@
-"""The parts of a snapshot that are neither vectors nor catalogue: groups, map, thumbnails."""
+"""Groups, map and thumbnails of a snapshot: how they are stored and read."""

@@ -1,4 +1,4 @@
-"""Small JPEG copies of the pictures, by image id, in one SQLite file."""
+"""Thumbnails: a small JPEG copy of each picture, by image id, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SCHEMA = "CREATE TABLE thumbnails (id TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
 def write_thumbnails(path: Path, thumbnails: Iterable[tuple[str, bytes]]) -> None:
-    """Write (image id, JPEG bytes) pairs to a new file; `path` must not exist."""
+    """Write (image id, JPEG bytes) pairs to a new file. `path` must not exist."""
     with new_database(path, _SCHEMA) as connection:
         connection.executemany("INSERT INTO thumbnails VALUES (?, ?)", thumbnails)
 
 
 class Thumbnails:
-    """The thumbnails of a published snapshot, read-only; safe for several threads."""
+    """The thumbnails of a published snapshot, read-only. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._database = ReadOnlyDatabase(path)
@@ -34,11 +34,11 @@ class Thumbnails:
         return int(n)
 
     def jpeg(self, image_id: str) -> bytes | None:
-        """Return one thumbnail's JPEG bytes, or None where there is none."""
+        """Return the JPEG bytes of a picture's thumbnail, or None if it has none."""
         sql = "SELECT jpeg FROM thumbnails WHERE id = ?"
         found = self._database.execute(sql, (image_id,)).fetchone()
         return None if found is None else found[0]
 
     def close(self) -> None:
-        """Close the file; nobody may be reading any more."""
+        """Close the file. No thread may be reading from it."""
         self._database.close()

@@ -1,1 +1,1 @@
-"""Exact search over vectors: the stores, the top-k table, the order of results, duplicates."""
+"""Exact search among vectors: stores, top-k table, queries, filters, ranking, duplicates."""

@@ -1,8 +1,8 @@
-"""Duplicates: pictures that are the same, or so alike that a person may want only one of them.
+"""Duplicates: pictures that are equal, or so similar that a person may want only one of them.
 
-Pictures are joined while their score reaches a threshold, so a group is a connected component of
-that graph (single linkage): its members need not all be that alike to each other. The edges come
-from the top-k table, and from a search where a line of the table is full of duplicates.
+Two pictures are joined if their score reaches a threshold. A group is a connected component of this
+graph (single linkage), so two of its members may have a score below the threshold. The edges come
+from the top-k table. A picture whose k neighbours are all duplicates is compared with all others.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class DuplicateGroup:
     Attributes
     ----------
     kind : str
-        "exact" (the same bytes), "pixels" (the same pixels in other files) or "near".
+        "exact" (the same bytes), "pixels" (the same pixels in different files) or "near".
     images : list of ImageRecord
-        At least two, the largest picture first (in pixels, then in bytes, then by path).
+        At least two, the largest picture first (by pixels, then by bytes, then by path).
     scores : list of float
-        Each one's cosine with the first.
+        Cosine of each picture with the first.
     """
 
     kind: str
@@ -48,22 +48,23 @@ def duplicate_groups(searchable: Searchable, threshold: float = DEFAULT_THRESHOL
     ----------
     searchable : Searchable
     threshold : float
-        Least cosine that joins two pictures, in [-1, 1]. Above 1 nothing but byte-identical or
-        pixel-identical pictures are joined.
+        Minimum cosine that joins two pictures, in [-1, 1]. Above 1, only pictures with the same
+        bytes or pixels are joined.
 
     Returns
     -------
     groups : list of ndarray of shape (m,), int64
-        m >= 2, rising; equal sizes by their first row.
+        m >= 2, rising. Groups of equal size are ordered by their first row.
 
     Notes
     -----
-    Reads the (n, k) table once; a search for each row all of whose k neighbours are duplicates.
+    Reads the (n, k) table once, and all vectors once for each row whose k neighbours are all
+    duplicates.
     """
     parents = np.arange(len(searchable))
     for one, other in _edges(searchable.store, searchable.topk, threshold):
         _join(parents, one, other)
-    for one, other in _equal_files(searchable.catalogue):
+    for one, other in _equal_pixels(searchable.catalogue):
         _join(parents, one, other)
     roots = np.array([_root(parents, row) for row in range(len(parents))], np.int64)
     order = np.argsort(roots, kind="stable")
@@ -72,7 +73,7 @@ def duplicate_groups(searchable: Searchable, threshold: float = DEFAULT_THRESHOL
 
 
 def describe(searchable: Searchable, rows: Rows) -> DuplicateGroup:
-    """Return what a person wants to know of one group of duplicates."""
+    """Return the records, scores and kind of a group of duplicates."""
     records = sorted(
         searchable.catalogue.records(rows.tolist()),
         key=lambda r: (-r.width * r.height, -r.size_bytes, r.path),
@@ -91,30 +92,30 @@ def _kind(records: list[ImageRecord]) -> str:
 def _edges(store: VectorStore, table: TopKTable, threshold: float) -> Iterator[tuple[int, int]]:
     for start in range(0, len(table), _BLOCK):
         scores = np.asarray(table.scores[start : start + _BLOCK])
-        lines, places = np.nonzero(scores >= threshold)
-        rows = np.asarray(table.rows[start : start + _BLOCK])[lines, places]
-        yield from zip((lines + start).tolist(), rows.tolist(), strict=True)
+        own, ranks = np.nonzero(scores >= threshold)
+        rows = np.asarray(table.rows[start : start + _BLOCK])[own, ranks]
+        yield from zip((own + start).tolist(), rows.tolist(), strict=True)
         if table.k < len(table):
-            for line in np.flatnonzero(scores[:, -1] >= threshold):
-                yield from _edges_of(store, int(line) + start, threshold)
+            for row in start + np.flatnonzero(scores[:, -1] >= threshold):
+                yield from _edges_of(store, int(row), threshold)
 
 
 def _edges_of(store: VectorStore, row: int, threshold: float) -> Iterator[tuple[int, int]]:
-    """Yield every edge of one row, by comparing it with all others."""
+    """Yield every edge of one row, by comparing the row with all others."""
     query = store.vectors(np.array([row]))
     for others in blocks(np.arange(len(store)), _BLOCK):
         for other in others[store.scores(query, others[None])[0] >= threshold].tolist():
             yield row, other
 
 
-def _equal_files(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
+def _equal_pixels(catalogue: Catalogue) -> Iterator[tuple[int, int]]:
     first: dict[str, int] = {}
     for record in catalogue:
         yield first.setdefault(record.pixel_digest, record.row), record.row
 
 
 def _root(parents: Rows, row: int) -> int:
-    """Return the lowest row of a row's group so far, shortening the way to it."""
+    """Return the lowest row of a row's group so far, and shorten the path to it."""
     while parents[row] != row:
         parents[row] = parents[parents[row]]
         row = int(parents[row])

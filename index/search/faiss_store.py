@@ -1,7 +1,8 @@
-"""Exact inner-product index in FAISS, memory-mapped when opened.
+"""FaissStore: an exact inner-product index in FAISS, memory-mapped when opened.
 
-A flat index opened with IO_FLAG_MMAP_IFC is shared between processes by the page cache. Adding to a
-mapped index aborts the process, so this class has no way to add: a new collection is a new file.
+Processes share a flat index that they open with IO_FLAG_MMAP_IFC through the page cache. Adding to
+a mapped index aborts the process, so this class has no method that adds. Each collection is written
+to a new file.
 Source: https://github.com/facebookresearch/faiss/wiki, "Faiss indexes" (IndexFlatIP).
 """
 
@@ -19,12 +20,13 @@ from index.arrays import Rows, Vectors
 from index.errors import CorruptSnapshot
 from index.search.store import VectorStore
 
-# Numbers in a batch of queries (rows times length) from which on FAISS multiplies matrices instead
-# of scanning the collection once for each query. At its own 128,000 the ten vectors of an uploaded
-# picture take 29 ms among 3,000 others, at this 7 ms, and one still 3.3 ms (docs/decisions/0066).
-# It holds for the whole process; one query of more than 8,192 numbers becomes a product, too.
-_MATRIX_FROM = 2 * 4096 + 1
-faiss.cvar.distance_compute_blas_threshold = _MATRIX_FROM
+# FAISS multiplies matrices if a batch of queries has at least this many elements (rows times
+# length), and otherwise scans the collection once for each query. Among 3,000 pictures, the ten
+# vectors of an uploaded picture take 29 ms with the default of 128,000, and 7 ms with this value. A
+# single vector still takes 3.3 ms (docs/decisions/0066). The value applies to the whole process. A
+# single query with more than 8,192 elements is a matrix product, too.
+_BLAS_THRESHOLD = 2 * 4096 + 1
+faiss.cvar.distance_compute_blas_threshold = _BLAS_THRESHOLD
 
 
 class FaissStore(VectorStore):
@@ -44,7 +46,7 @@ class FaissStore(VectorStore):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Map a saved index read-only; see `VectorStore.open`."""
-        # A length written in a damaged header must not make FAISS ask for more than the file holds.
+        # A damaged header must not make FAISS allocate more memory than the file's size.
         faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
@@ -61,16 +63,21 @@ class FaissStore(VectorStore):
 
     @classmethod
     def write(cls, path: Path, dim: int, blocks: Iterable[Vectors]) -> int:
-        """Write blocks of unit rows to a new file as they come; return how many rows there were.
+        """Write blocks of unit rows to a new file, one after the other.
 
         Parameters
         ----------
         path : Path
-            Must not exist. What is written is what `save` writes for the same rows.
+            Must not exist. The file is identical to the one that `save` writes for the same rows.
         dim : int
             Length of each vector.
         blocks : iterable of ndarray of shape (m, dim), float32
-            Only one of them is in memory at a time.
+            Only one block is in memory at a time.
+
+        Returns
+        -------
+        n_rows : int
+            Number of rows written.
         """
         n_rows = 0
         with path.open("xb") as file:
@@ -98,15 +105,15 @@ class FaissStore(VectorStore):
 
 
 def _header(dim: int, n_rows: int) -> bytes:
-    """Return what FAISS writes before the vectors of a flat index of n_rows."""
+    """Return the header that FAISS writes before the vectors of a flat index of n_rows."""
     header = bytearray(faiss.serialize_index(faiss.IndexFlatIP(dim)).tobytes())
-    # The header of an empty index holds two zeros that count: rows after the type and dim, and
-    # floats at the very end (faiss/impl/index_write.cpp, write_index_header and WRITEXBVECTOR).
+    # An empty index has two counts that are zero: the rows, after the type and dim, and the floats,
+    # at the very end (faiss/impl/index_write.cpp, write_index_header and WRITEXBVECTOR).
     struct.pack_into("<q", header, 8, n_rows)
     struct.pack_into("<Q", header, len(header) - 8, n_rows * dim)
     return bytes(header)
 
 
 def set_threads(n_threads: int) -> None:
-    """Let FAISS use n_threads OpenMP threads; call it after a fork, never before."""
+    """Set the number of OpenMP threads of FAISS. Call it after a fork, never before."""
     faiss.omp_set_num_threads(n_threads)

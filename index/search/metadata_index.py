@@ -32,12 +32,12 @@ class _Column:
 class MetadataIndex:
     """The metadata of a snapshot's pictures, by key.
 
-    Each element of a list counts as a value. Only texts, numbers and booleans can be searched for.
+    Each element of a list counts as a value. Only text, numbers and booleans are indexed.
 
     Parameters
     ----------
     entries : iterable of (int, dict)
-        Rows and the metadata of each.
+        Each row with its metadata.
     """
 
     def __init__(self, entries: Iterable[tuple[int, dict[str, Any]]]) -> None:
@@ -66,7 +66,7 @@ class MetadataIndex:
         Returns
         -------
         rows : ndarray of shape (m,), int64
-            A row occurs once for each of its values that passes.
+            A row occurs once for each of its values that pass.
 
         Raises
         ------

@@ -93,7 +93,7 @@ def rank(
     searchable : Searchable
     query : Query
     options : Options
-        Its filter is ignored; `passing` is what the filter gave.
+        Its filter is ignored, because `passing` is the result of the filter.
     passing : ndarray of shape (m,), int64, optional
         Rows that pass the filter, rising; default: all.
     """

@@ -1,4 +1,4 @@
-"""The same store in a few lines of NumPy: plain, slow, and the yardstick for the others."""
+"""ReferenceStore: a short and slow store in NumPy that tests compare other stores with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from index.search.store import VectorStore
 
 
 class ReferenceStore(VectorStore):
-    """Brute force over an array in memory; float64 sums, so its scores are the better ones."""
+    """`VectorStore` that compares queries with an array in memory, in float64."""
 
     def __init__(self, vectors: Vectors) -> None:
         self._xb = np.array(vectors, dtype=np.float32)

@@ -1,6 +1,6 @@
-"""VectorStore: the contract that every vector engine keeps.
+"""VectorStore: the interface of every vector engine.
 
-`faiss_store` is the embedded default, `reference` the yardstick of the tests.
+`faiss_store` is the default. Tests compare it with `reference`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from index.arrays import RoundedScores, Rows, Scores, Vectors
 from index.errors import DimensionMismatch, InvalidK
 
-TIE = 1e-6  # scores closer than this count as equal: float32 sums of 4096 products differ so
-_SCORED_AT_ONCE = 1024  # rows; 32 MB of float64 at 4096 numbers each
+TIE = 1e-6  # scores that differ by less are ties: float32 sums of 4096 products vary by this much
+_BLOCK = 1024  # rows scored together; 32 MB as float64 vectors of length 4096
 
 AnyScores = TypeVar("AnyScores", Scores, RoundedScores)
 
 
 class VectorStore(ABC):
-    """Unit vectors by row, and an exact search among them.
+    """Unit vectors by row, with exact search.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class VectorStore(ABC):
     @classmethod
     @abstractmethod
     def from_vectors(cls, vectors: Vectors) -> Self:
-        """Return a store that holds a copy of unit rows, (n, dim) float32, as rows 0 to n - 1."""
+        """Return a store with a copy of unit rows, (n, dim) float32, as rows 0 to n - 1."""
 
     @classmethod
     @abstractmethod
@@ -49,7 +49,7 @@ class VectorStore(ABC):
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write the store to one file, replacing none: `path` must not exist."""
+        """Write the store to one file. `path` must not exist."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -88,8 +88,8 @@ class VectorStore(ABC):
 
         Notes
         -----
-        Exact, O(n_queries * n * dim) time. Safe to call from several threads. A score depends on
-        its two vectors alone, not on what else was asked or is stored: see `scores`.
+        Exact, O(n_queries * n * dim) time. Thread-safe. A score depends only on its two vectors,
+        not on the other queries or rows; see `scores`.
         """
         rows = self.candidates(queries, k)
         return best_first(self.scores(queries, rows), rows)
@@ -97,12 +97,12 @@ class VectorStore(ABC):
     def candidates(self, queries: Vectors, k: int) -> Rows:
         """Return the rows that `search` scores, (n_queries, k) int64, in any order.
 
-        Parameters and errors as `search`.
+        Parameters and errors are those of `search`.
         """
         return self._nearest(self.checked(queries, k), k)
 
     def scores(self, queries: Vectors, rows: Rows) -> Scores:
-        """Return the scores of given rows, summed in float64 and rounded once.
+        """Return the scores of some rows, each summed in float64 and rounded once.
 
         Parameters
         ----------
@@ -116,38 +116,42 @@ class VectorStore(ABC):
 
         Notes
         -----
-        Engines sum float32 in an order that depends on the batch, which lets equal pictures differ
-        in the last digit and answers change their order from call to call. These scores do not.
+        Engines sum float32 in an order that depends on the batch. Scores of equal pictures would
+        differ in the last digit, and the order of results would change from call to call. These
+        scores do not depend on the batch.
         """
         scores = np.empty(rows.shape, np.float32)
-        for line, query in enumerate(queries.astype(np.float64)):
-            for start in range(0, rows.shape[1], _SCORED_AT_ONCE):
-                part = slice(start, start + _SCORED_AT_ONCE)
-                scores[line, part] = self.vectors(rows[line, part]).astype(np.float64) @ query
+        for i, query in enumerate(queries.astype(np.float64)):
+            for start in range(0, rows.shape[1], _BLOCK):
+                block = slice(start, start + _BLOCK)
+                scores[i, block] = self.vectors(rows[i, block]).astype(np.float64) @ query
         return np.clip(scores, -1.0, 1.0)
 
     def checked(self, queries: Vectors, k: int) -> Vectors:
-        """Return queries as contiguous float32; errors as `search`."""
+        """Check queries and k, and return the queries as contiguous float32; errors as `search`."""
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             raise DimensionMismatch(
-                f"queries have shape {queries.shape}, the index expects (n, {self.dim}): "
+                f"queries have shape {queries.shape}, but the index expects (n, {self.dim}): "
                 "encode them with the encoder of the same snapshot"
             )
         if not 1 <= k <= len(self):
-            raise InvalidK(
-                f"k = {k}, but the index holds {len(self)} vectors: use 1 to {len(self)}"
-            )
+            raise InvalidK(f"k is {k}, but the index has {len(self)} vectors: use 1 to {len(self)}")
         return queries
 
 
 def best_first(scores: AnyScores, rows: Rows) -> tuple[AnyScores, Rows]:
-    """Order each line by falling score, equal scores by rising row.
+    """Sort each line by falling score, and equal scores by rising row.
 
     Parameters
     ----------
     scores : ndarray of shape (..., k), float32 or float64
     rows : ndarray of shape (..., k), int64
+
+    Returns
+    -------
+    scores, rows : ndarrays of shape (..., k)
+        Sorted copies.
     """
     order = np.lexsort((rows, -scores), axis=-1)
     return np.take_along_axis(scores, order, -1), np.take_along_axis(rows, order, -1)

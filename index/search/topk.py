@@ -1,4 +1,4 @@
-"""TopKTable: every picture's nearest neighbours, computed once and mapped from disk."""
+"""TopKTable: the nearest neighbours of every picture, computed once and memory-mapped."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from index.progress import QUIET, Progress
 from index.search.store import VectorStore, best_first
 
 DEFAULT_K = 100
-_BLOCK = 256  # queries at a time: 4 MB of queries, and (256, n) scores inside FAISS at the most
+_BLOCK = 256  # queries searched together: 4 MB of queries, and up to (256, n) scores in FAISS
 
 
 @dataclass(frozen=True)
 class TopKTable:
-    """Neighbours of every row, the row itself first.
+    """Nearest neighbours of every row, with the row itself first.
 
     Attributes
     ----------
     rows : ndarray of shape (n, k), int32
-        Neighbours, best first; equal scores lower row first, but the picture itself leads.
+        The row itself, then the others, best first. Equal scores come lower row first.
     scores : ndarray of shape (n, k), float32
         Their cosine similarity, [-1, 1], descending.
     """
@@ -36,7 +36,7 @@ class TopKTable:
 
     @property
     def k(self) -> int:
-        """Neighbours per row, the row itself counted."""
+        """Neighbours per row, including the row itself."""
         return int(self.rows.shape[1])
 
     def __len__(self) -> int:
@@ -49,20 +49,24 @@ class TopKTable:
         k: int = DEFAULT_K,
         progress: Progress = QUIET,
     ) -> Self:
-        """Search every stored vector among all of them.
+        """Search with every stored vector.
 
         Parameters
         ----------
         store : VectorStore
-            n vectors; n >= 1.
+            n vectors, n >= 1.
         k : int
-            Neighbours per row; fewer when the store holds fewer.
+            Neighbours per row. The table has n if the store has fewer than k vectors.
         progress : callable
             tqdm-compatible factory.
 
+        Returns
+        -------
+        TopKTable
+
         Notes
         -----
-        O(n^2 * dim) time in blocks of 256 queries; memory for the (n, k) result and one block.
+        O(n^2 * dim) time. Uses memory for the (n, k) result and one block of 256 queries.
         """
         n = len(store)
         k = min(k, n)
@@ -82,15 +86,15 @@ class TopKTable:
         k: int = DEFAULT_K,
         progress: Progress = QUIET,
     ) -> TopKTable:
-        """Return the table of a changed collection, searching no more than the change asks for.
+        """Return the table of a changed collection, reusing the rows that have not changed.
 
         Parameters
         ----------
         store : VectorStore
             The n vectors of the changed collection.
         old_rows : ndarray of shape (n,), int64
-            For each of its rows the row of this table that has the same vector, or -1 for a new
-            picture.
+            For each row of the changed collection, the row of this table with the same vector, or
+            -1 for a new picture.
         k : int
             As in `compute`.
         progress : callable
@@ -103,28 +107,28 @@ class TopKTable:
 
         Notes
         -----
-        A row that lost a neighbour is searched anew, like a new one; the others are compared with
-        the new pictures only.
+        New rows and rows that lost a neighbour are searched among all vectors. The other rows are
+        compared with the new pictures only.
         """
         n = len(store)
         if self.k != min(k, n):
             return type(self).compute(store, k, progress)
-        rows, scores, is_whole = self._carried_over(old_rows)
+        rows, scores, is_complete = self._kept_lines(old_rows)
         with progress(total=n, desc="neighbours", unit="image") as bar:
-            for block in blocks(np.flatnonzero(~is_whole), _BLOCK):
+            for block in blocks(np.flatnonzero(~is_complete), _BLOCK):
                 found = store.search(store.vectors(block), self.k)
                 scores[block], rows[block] = itself_first(*found, block)
                 bar.update(len(block))
             new = np.flatnonzero(old_rows < 0)
-            for block in blocks(np.flatnonzero(is_whole), _BLOCK):
-                scores[block], rows[block] = _with_rivals(
+            for block in blocks(np.flatnonzero(is_complete), _BLOCK):
+                scores[block], rows[block] = _merged_with_new(
                     store, scores[block], rows[block], block, new
                 )
                 bar.update(len(block))
         return type(self)(rows, scores)
 
-    def _carried_over(self, old_rows: Rows) -> tuple[NDArray[np.int32], Scores, Mask]:
-        """Return the lines of kept rows in new row numbers, and which of them lost nobody."""
+    def _kept_lines(self, old_rows: Rows) -> tuple[NDArray[np.int32], Scores, Mask]:
+        """Return the lines of kept rows with new row numbers, and which lost no neighbour."""
         kept = np.flatnonzero(old_rows >= 0)
         new_of_old = np.full(len(self), -1, np.int32)
         new_of_old[old_rows[kept]] = kept
@@ -156,59 +160,59 @@ class TopKTable:
             raise CorruptSnapshot(f"the top-k table cannot be read: {error}") from error
         if rows.shape != scores.shape or rows.dtype != np.int32 or scores.dtype != np.float32:
             raise CorruptSnapshot(
-                f"{TOPK_ROWS_FILE} {rows.shape} {rows.dtype} does not go with "
+                f"{TOPK_ROWS_FILE} {rows.shape} {rows.dtype} does not match "
                 f"{TOPK_SCORES_FILE} {scores.shape} {scores.dtype}"
             )
         return cls(rows, scores)
 
 
-def _with_rivals(
+def _merged_with_new(
     store: VectorStore,
     scores: Scores,
     rows: NDArray[np.int32],
     own: Rows,
     new: Rows,
 ) -> tuple[Scores, Rows]:
-    """Let new pictures take their places in some lines, (m, k), of which `own` are the rows."""
+    """Merge new pictures into the lines of the rows `own`; `scores` and `rows` are (m, k)."""
     vectors, k = store.vectors(own), rows.shape[1]
     scores, wide_rows = scores.copy(), rows.astype(np.int64)
     for some_new in blocks(new, _BLOCK):
         rough = vectors @ store.vectors(some_new).T  # (m, n_new)
-        # Generous by more than float32 sums differ; the exact score decides.
+        # The margin is larger than the rounding error of float32 sums. The exact score decides.
         for line in np.flatnonzero((rough > scores[:, -1:] - 1e-5).any(axis=1)):
-            rivals = some_new[rough[line] > scores[line, -1] - 1e-5][None]
-            exact = store.scores(vectors[line : line + 1], rivals)
+            candidates = some_new[rough[line] > scores[line, -1] - 1e-5][None]
+            exact = store.scores(vectors[line : line + 1], candidates)
             merged = best_first(
                 np.hstack([scores[line : line + 1], exact]),
-                np.hstack([wide_rows[line : line + 1], rivals]),
+                np.hstack([wide_rows[line : line + 1], candidates]),
             )
             scores[line], wide_rows[line] = merged[0][0, :k], merged[1][0, :k]
     return itself_first(*best_first(scores, wide_rows), own)
 
 
 def itself_first(scores: Scores, rows: Rows, own: Rows) -> tuple[Scores, Rows]:
-    """Move each line's own row to the front, the others keeping their order.
+    """Move each query's own row to the front, and keep the order of the others.
 
     Parameters
     ----------
     scores, rows : ndarrays of shape (n_queries, k)
         As `VectorStore.search` returns them.
     own : ndarray of shape (n_queries,), int64
-        The row that each query is itself.
+        Row of each query itself.
 
     Returns
     -------
     scores, rows : ndarrays of shape (n_queries, k)
-        Copies. Where more than k copies of one picture tie, its own row may be missing from the
-        input; it then takes the place of the last one. Its score is at least every other's.
+        Copies. The score of the own row is the largest of its line. If more than k copies of a
+        picture tie, its own row may be missing from the input. It then replaces the last row.
     """
     scores, rows = scores.copy(), rows.copy()
     for line, row in enumerate(own):
         found = np.flatnonzero(rows[line] == row)
-        at = int(found[0]) if len(found) else rows.shape[1] - 1
-        rows[line, 1 : at + 1] = rows[line, :at]
-        scores[line, 1 : at + 1] = scores[line, :at]
+        rank = int(found[0]) if len(found) else rows.shape[1] - 1
+        rows[line, 1 : rank + 1] = rows[line, :rank]
+        scores[line, 1 : rank + 1] = scores[line, :rank]
         rows[line, 0] = row
-        # A vector's length is 1 up to rounding, so another may have scored a last digit more.
+        # Vectors have unit length only up to rounding, so another score may be slightly larger.
         scores[line, 0] = scores[line].max()
     return scores, rows

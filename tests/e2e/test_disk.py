@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_the_old_snapshot_serving(tmpfs, monkeypatch, capsys,
 
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("Error: ")
-    assert "No space left" in said or "is the disk full?" in said
+    assert "No space left" in said or "free disk space" in said
     assert_old_one_serves(data, before)
     (tmpfs / "ballast").unlink()
     assert run(*command) == 0

@@ -107,7 +107,7 @@ def test_missing_keys_get_their_defaults():
         ({"seed": True}, "settings.seed must be a whole number, not True"),
         ({"top_k": None}, "settings.top_k must be a whole number, not None"),
         ({"training": {"minutes": "3"}}, "settings.training.minutes must be a number, not '3'"),
-        ({"groups": {"elbow": 1}}, "settings.groups.elbow must be a text, not 1"),
+        ({"groups": {"elbow": 1}}, "settings.groups.elbow must be a string, not 1"),
         ({"groups": None}, "settings.groups must be an object, not None"),
         ({"metadata": {"file": "a.csv"}}, "settings.metadata.sha256 is missing"),
     ],
@@ -134,5 +134,5 @@ def test_a_manifest_holds_its_settings_as_json(manifest):
 
 def test_a_manifest_with_wrong_settings_says_what_to_do(manifest):
     """Whoever reads the sentence can go on."""
-    with pytest.raises(CorruptSnapshot, match="settings.seed must be .* `snapshots rollback`"):
+    with pytest.raises(CorruptSnapshot, match="settings.seed must be .* snapshots rollback ID`"):
         manifest(settings={"seed": "7"})

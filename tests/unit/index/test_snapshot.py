@@ -30,7 +30,7 @@ def data(tmp_path):
 
 def test_an_empty_folder_says_what_to_run(data):
     """Nobody has to guess the next command."""
-    with pytest.raises(NoSnapshot, match=r"python -m indexer build IMAGES --data"):
+    with pytest.raises(NoSnapshot, match=r"bin/lookalike build IMAGES --data"):
         data.open_current()
 
 
@@ -76,7 +76,7 @@ def test_parts_that_do_not_agree_are_not_published(data, unit_vectors):
     """Twelve vectors with a table of eleven lines never go live."""
     other = FaissStore.from_vectors(unit_vectors(11))
 
-    with pytest.raises(CorruptSnapshot, match="do not agree"):
+    with pytest.raises(CorruptSnapshot, match="different numbers of pictures"):
         publish_vectors(data, unit_vectors(12), table_of=other)
 
     assert data.current_id() is None
@@ -268,7 +268,7 @@ def test_without_locks_one_may_read_but_nothing_is_written_or_pruned(
         assert len(snapshot) == 3
     assert data.prune(keep=1) == []
     assert data.ids() == ids
-    with pytest.raises(CannotWrite, match="cannot lock files: put it on a local disk"):
+    with pytest.raises(CannotWrite, match="without file locks: choose a folder on a local disk"):
         data.locked().__enter__()
 
 
@@ -315,7 +315,7 @@ def test_groups_and_map_of_other_pictures_are_refused(data, unit_vectors):
         draft.publish(replace(old.manifest, created="2026-11-25T00:00:00+00:00"))
 
     with data.open_current() as snapshot:
-        with pytest.raises(CorruptSnapshot, match="clusters.json .* is of 3 pictures, .* of 4"):
+        with pytest.raises(CorruptSnapshot, match="clusters.json .* covers 3 pictures, .* has 4"):
             _ = snapshot.clusters
-        with pytest.raises(CorruptSnapshot, match="map.npy .* is of 3 pictures, .* of 4"):
+        with pytest.raises(CorruptSnapshot, match="map.npy .* covers 3 pictures, .* has 4"):
             _ = snapshot.map_points

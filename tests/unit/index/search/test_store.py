@@ -92,7 +92,7 @@ def test_saving_never_overwrites(store_class, tmp_path):
 @pytest.mark.parametrize("k", [0, 5, -1])
 def test_k_outside_its_range_is_refused(store_class, k):
     """Four vectors have one to four neighbours."""
-    with pytest.raises(InvalidK, match="holds 4 vectors"):
+    with pytest.raises(InvalidK, match="has 4 vectors"):
         store_class.from_vectors(SQUARE).search(SQUARE, k)
 
 
