@@ -1,18 +1,18 @@
-"""What can go wrong with a stored collection.
+"""Errors of a stored collection.
 
 IndexFailure
-├── DimensionMismatch      vectors of one length, index of another
+├── DimensionMismatch      vectors and index have different lengths
 ├── InvalidK               k outside 1 <= k <= number of vectors
-├── UnknownImage           no picture of that id
-├── UnknownCluster         no group of that label
-├── InvalidClusters        labels, medoids and sizes that contradict each other
-├── InvalidQuery           a vector, an example or a filter that cannot be searched with
+├── UnknownImage           no picture has this id
+├── UnknownCluster         no group has this label
+├── InvalidClusters        labels, medoids and sizes contradict each other
+├── InvalidQuery           a vector, an example or a filter of a query is invalid
 ├── NoSnapshot             nothing has been published in this data folder
-├── CorruptSnapshot        a file is missing, of another size, or of another content
-├── NewerSchema            written by a later version of Lookalike
+├── CorruptSnapshot        a file is missing or damaged
+├── NewerSchema            a later version of Lookalike wrote the file
 ├── CannotWrite            a file of the data folder cannot be written
 ├── DataFolderBusy         another indexer holds the lock
-└── DiskFull               less room than the work will need
+└── DiskFull               too little free disk space for the command
 """
 
 
@@ -20,15 +20,15 @@ class IndexFailure(Exception):
     """Base of every error that this package raises on purpose."""
 
     def __str__(self) -> str:
-        return Exception.__str__(self)  # KeyError puts its sentence in quotation marks
+        return Exception.__str__(self)  # KeyError would put the message in quotation marks
 
 
 class DimensionMismatch(IndexFailure, ValueError):
-    """Vectors have another number of columns than the index."""
+    """The vectors and the index have different numbers of columns."""
 
 
 class InvalidK(IndexFailure, ValueError):
-    """More neighbours are asked for than there are vectors, or fewer than one."""
+    """k is less than 1 or larger than the number of vectors."""
 
 
 class UnknownImage(IndexFailure, KeyError):
@@ -40,18 +40,18 @@ class UnknownCluster(IndexFailure, KeyError):
 
 
 class InvalidClusters(IndexFailure, ValueError):
-    """Labels, medoids and sizes do not describe groups of the same pictures."""
+    """Labels, medoids and scores do not describe groups of the same pictures."""
 
 
 class InvalidQuery(IndexFailure, ValueError):
-    """One field of a query cannot be searched with.
+    """One field of a query is invalid.
 
     Parameters
     ----------
     field : str
         "vector", "negative" or "filter".
     reason : str
-        What is wrong with it.
+        What is wrong with the field.
     """
 
     def __init__(self, field: str, reason: str) -> None:
@@ -61,24 +61,24 @@ class InvalidQuery(IndexFailure, ValueError):
 
 
 class NoSnapshot(IndexFailure):
-    """The data folder holds no published snapshot."""
+    """The data folder has no published snapshot, or none with the given id."""
 
 
 class CorruptSnapshot(IndexFailure):
-    """A stored file is missing or is not what the manifest says."""
+    """A stored file is missing, damaged, or contradicts another file."""
 
 
 class NewerSchema(IndexFailure):
-    """The snapshot was written by a later version than this one."""
+    """A later version of Lookalike wrote the file."""
 
 
 class CannotWrite(IndexFailure):
-    """A file of the data folder cannot be written, most often because the disk is full."""
+    """A file of the data folder cannot be written, usually because the disk is full."""
 
 
 class DataFolderBusy(IndexFailure):
-    """Another indexer is at work on the same data folder."""
+    """Another indexer is using the data folder."""
 
 
 class DiskFull(IndexFailure):
-    """There is less free disk than the work will need."""
+    """There is less free disk space than the command needs."""

@@ -1,4 +1,4 @@
-"""Clusters: which group each picture is in, and how the groups were found (clusters.json)."""
+"""Clusters: the group of each picture, and how the groups were found (clusters.json)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from index.durable import replace_text
 from index.errors import CorruptSnapshot, InvalidClusters, NewerSchema, UnknownCluster
 
 SCHEMA = 1
-FIXED = "fixed"  # the rule where the number of groups was given, not found
-_KNEE_STRENGTH = "elbow_bend"  # its key in the file
+FIXED = "fixed"  # `rule` if the user set the number of groups
+_KNEE_STRENGTH = "elbow_bend"  # key of `knee_strength` in the file
+_REMEDY = "run `bin/lookalike cluster` again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,36 +28,38 @@ class Clusters:
     Attributes
     ----------
     labels : ndarray of shape (n,), int32
-        Group of every row, 0 to n_clusters - 1; 0 is the largest group, and of groups of equal
-        size the one whose medoid has the lower row comes first.
+        Group of every row, 0 to n_clusters - 1. 0 is the largest group. Among groups of equal size,
+        the one whose medoid has the lower row comes first.
     medoids : ndarray of shape (n_clusters,), int64
-        Row of the picture that stands for each group; it belongs to that group.
+        Row of each group's medoid, which belongs to the group.
     scores : ndarray of shape (n,), float32
-        Cosine similarity of every row with its own medoid, [-1, 1].
+        Cosine similarity of every row with the medoid of its group, [-1, 1].
     loss : float
-        Sum over all rows of the dissimilarity (1 - cosine) to the own medoid.
+        Sum over all rows of the dissimilarity (1 - cosine) to the medoid of the group.
     wce : tuple of (int, float)
-        Within-cluster error for each number of groups that was tried, rising; empty if none was.
+        Number of groups and within-cluster error, for each number in the sweep, rising. Empty
+        without a sweep.
     wce_method : str or None
         "kmedoids" or "pyclustering" (`wce` is a loss as above), "kmeans" (a sum of squared
-        Euclidean distances to the cluster's mean), or None without a sweep.
+        Euclidean distances to the mean of the cluster), or None without a sweep.
     rule : str
-        How the number of groups was chosen, with its source; "fixed" where it was given.
+        How the number of groups was chosen, with the source of the method. "fixed" if the user set
+        it.
     elbow_clear : bool or None
         Whether the curve has a clear elbow; None without a sweep.
     knee_strength : float or None
         How much faster the error falls before the elbow than after it: 1 for a smooth curve, 1.25
-        or more for a clear elbow. None without a sweep. "elbow_bend" in the file.
+        or more for a clear elbow. None without a sweep. On disk: `elbow_bend`.
     algorithm : str
         "fasterpam" or "pyclustering".
     seed : int
     seconds : float
-        Time that sweep and groups took.
+        Duration of the sweep and the grouping.
     n_sampled : int or None
-        Pictures in each sample, where the collection was too large to compare all of it with
-        itself; then `wce` is of the first sample. None where every picture took part.
+        Number of pictures in each sample if the collection was too large for a full dissimilarity
+        matrix. `wce` is then the error of the first sample. None if all pictures were used.
     quality : mapping of str to float or None
-        "medoid_silhouette" (None with one group) and, with known labels, "purity", "nmi", "ari".
+        "medoid_silhouette" (None with one group) and, with known classes, "purity", "nmi", "ari".
     """
 
     labels: Labels
@@ -85,7 +88,7 @@ class Clusters:
         scores: Scores,
         **rest: Any,
     ) -> Self:
-        """Return groups numbered by falling size, equal sizes by rising medoid.
+        """Return groups numbered by falling size, and equal sizes by rising medoid.
 
         Parameters
         ----------
@@ -97,7 +100,7 @@ class Clusters:
         Raises
         ------
         InvalidClusters
-            If the three do not go together.
+            If the three arrays contradict each other.
         """
         _check(labels, medoids, scores)
         sizes = np.bincount(labels, minlength=len(medoids))
@@ -112,16 +115,16 @@ class Clusters:
 
     @property
     def n_images(self) -> int:
-        """Pictures in all groups together."""
+        """Number of pictures in all groups together."""
         return len(self.labels)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Pictures in each group, (n_clusters,) int64, falling."""
+        """Number of pictures in each group, (n_clusters,) int64, falling."""
         return np.bincount(self.labels, minlength=len(self))
 
     def members(self, label: int) -> Rows:
-        """Return the rows of a group: its medoid, then the others, closest to the medoid first.
+        """Return the rows of a group: its medoid, then the others by falling score.
 
         Equal scores come lower row first.
 
@@ -131,13 +134,13 @@ class Clusters:
             If there is no such group.
         """
         if not 0 <= label < len(self):
-            raise UnknownCluster(f"there is no group {label}: they go from 0 to {len(self) - 1}")
+            raise UnknownCluster(f"there is no group {label}: the groups are 0 to {len(self) - 1}")
         rows = np.flatnonzero(self.labels == label)
         is_other = rows != self.medoids[label]
         return rows[np.lexsort((rows, -self.scores[rows], is_other))]
 
     def save(self, path: Path) -> None:
-        """Write clusters.json in one step: a reader finds the old file or the whole new one."""
+        """Write clusters.json atomically and durably."""
         replace_text(path, json.dumps(self._as_dict(), separators=(",", ":"), allow_nan=False))
 
     @classmethod
@@ -147,7 +150,7 @@ class Clusters:
         Raises
         ------
         CorruptSnapshot
-            If it is missing, is no such JSON, or its parts contradict each other.
+            If it is missing or damaged, or its values contradict each other.
         NewerSchema
             If a later version of Lookalike wrote it.
         """
@@ -157,9 +160,7 @@ class Clusters:
             clusters = cls(**_arguments(found))
             _check_counts(clusters, found)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CorruptSnapshot(
-                f"{path.name} cannot be used: {error}; run `python -m indexer cluster` again"
-            ) from error
+            raise CorruptSnapshot(f"{path.name} cannot be used: {error}; {_REMEDY}") from error
         return clusters
 
     def _as_dict(self) -> dict[str, Any]:
@@ -181,25 +182,25 @@ class Clusters:
             "medoids": self.medoids.tolist(),
             "sizes": self.sizes.tolist(),
             "labels": self.labels.tolist(),
-            # Through text, for the shortest decimals that give the same float32 again.
+            # Via text, to get the shortest decimals that read back as the same float32.
             "scores": self.scores.astype("U").astype(np.float64).tolist(),
         }
 
 
 def group_name(label: int, n_clusters: int) -> str:
-    """Return a name for a group that sorts by label, such as "group-007"."""
+    """Return the name of a group, such as "group-007". Names sort in the order of labels."""
     digits = max(3, len(str(n_clusters - 1)))
     return f"group-{label:0{digits}}"
 
 
 def k_groups(clusters: Clusters) -> list[list[Any]]:
-    """Return the groups as k_groups.json of the original holds them.
+    """Return the groups in the format of the original's k_groups.json.
 
     Returns
     -------
     [medoids, groups] : list
-        Row numbers: `medoids` (n_clusters,), `groups` one list a group, its medoid first and then
-        the others, closest first.
+        Row numbers. `medoids` has length n_clusters. `groups` has one list for each group, with
+        its medoid first and then the others by falling score.
     """
     groups = [clusters.members(label).tolist() for label in range(len(clusters))]
     return [clusters.medoids.tolist(), groups]
@@ -210,19 +211,21 @@ def _check(labels: Labels, medoids: Rows, scores: Scores) -> None:
     if labels.shape != (n,) or scores.shape != (n,) or medoids.shape != (n_clusters,):
         raise InvalidClusters(
             f"labels {labels.shape}, scores {scores.shape}, medoids {medoids.shape}: "
-            "one label and one score are needed for each picture"
+            "each picture needs one label and one score"
         )
     if not 1 <= n_clusters <= n:
         raise InvalidClusters(f"{n_clusters} groups of {n} pictures: there must be 1 to {n}")
     if labels.min() < 0 or labels.max() >= n_clusters:
         raise InvalidClusters(
-            f"labels go from {labels.min()} to {labels.max()}, but there are {n_clusters} groups"
+            f"labels are {labels.min()} to {labels.max()}, but there are {n_clusters} groups"
         )
     if medoids.min() < 0 or medoids.max() >= n:
-        raise InvalidClusters(f"medoids go up to row {medoids.max()}, the last row is {n - 1}")
-    strays = np.flatnonzero(labels[medoids] != np.arange(n_clusters))
-    if len(strays):
-        label = int(strays[0])
+        raise InvalidClusters(
+            f"medoids are rows {medoids.min()} to {medoids.max()}, but the last row is {n - 1}"
+        )
+    misplaced = np.flatnonzero(labels[medoids] != np.arange(n_clusters))
+    if len(misplaced):
+        label = int(misplaced[0])
         raise InvalidClusters(
             f"the medoid of group {label}, row {medoids[label]}, "
             f"is in group {labels[medoids[label]]}"
@@ -235,12 +238,12 @@ def _check_schema(found: dict[str, Any], path: Path) -> None:
     if found["schema"] > SCHEMA:
         raise NewerSchema(
             f"{path.name} has schema {found['schema']}, this version reads up to {SCHEMA}: "
-            "update Lookalike, or run `python -m indexer cluster` again"
+            f"update Lookalike, or {_REMEDY}"
         )
 
 
 def _arguments(found: dict[str, Any]) -> dict[str, Any]:
-    """Turn what was read into the constructor's arguments."""
+    """Return the constructor's arguments for the parsed file."""
     names = {f.name: f.name for f in fields(Clusters)} | {"knee_strength": _KNEE_STRENGTH}
     arguments = {name: found[key] for name, key in names.items()}
     arguments["labels"] = _integers(found, "labels", np.int32)
@@ -251,20 +254,20 @@ def _arguments(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _integers(found: dict[str, Any], name: str, dtype: type) -> NDArray[Any]:
-    """Return a list of whole numbers as an array; NumPy by itself would cut 1.5 to 1."""
+    """Return a list of whole numbers as an array. NumPy alone would truncate 1.5 to 1."""
     array = np.array(found[name])
     if array.dtype.kind != "i":
         raise InvalidClusters(f"{name} must be a list of whole numbers")
     if array.size and not np.array_equal(array.astype(dtype), array):
-        raise InvalidClusters(f"{name} hold a number that is too large: {array.max()}")
+        raise InvalidClusters(f"{name} contain a number that is too large: {array.max()}")
     return array.astype(dtype)
 
 
 def _check_counts(clusters: Clusters, found: dict[str, Any]) -> None:
     if found["sizes"] != clusters.sizes.tolist():
-        raise InvalidClusters("the sizes are not those that the labels give")
+        raise InvalidClusters("the sizes contradict the labels")
     if (found["n_images"], found["n_clusters"]) != (clusters.n_images, len(clusters)):
         raise InvalidClusters(
-            f"it tells of {found['n_images']} pictures in {found['n_clusters']} groups and lists "
-            f"{clusters.n_images} in {len(clusters)}"
+            f"n_images and n_clusters are {found['n_images']} and {found['n_clusters']}, but the "
+            f"file lists {clusters.n_images} pictures in {len(clusters)} groups"
         )

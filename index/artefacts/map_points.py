@@ -1,4 +1,4 @@
-"""The map: a place in the plane for each picture, so that pictures that are alike lie close."""
+"""Map points: a position in the plane for each picture, with similar pictures close together."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from numpy.typing import NDArray
 from index.errors import CorruptSnapshot
 from index.layout import MAP_FILE
 
+_REMEDY = "build the collection again"
+
 
 @dataclass(frozen=True)
 class MapPoints:
-    """Places by row.
+    """Positions by row.
 
     Attributes
     ----------
     xy : ndarray of shape (n, 2), float32
-        x and y in [0, 1], with one scale for both; the larger extent fills the range, the other
-        lies in its middle.
+        x and y in [0, 1], with the same scale. The larger extent fills the range, and the other is
+        centred in it.
     """
 
     xy: NDArray[np.float32]
 
     @classmethod
     def fitted(cls, points: NDArray[np.float64]) -> Self:
-        """Bring points of any scale, (n, 2), into the unit square."""
+        """Scale and move points, (n, 2), into the unit square."""
         low, high = points.min(axis=0), points.max(axis=0)
         extent = float((high - low).max()) or 1.0
         fitted = 0.5 + (points - (low + high) / 2) / extent
@@ -50,11 +52,13 @@ class MapPoints:
         try:
             points = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise CorruptSnapshot(f"{MAP_FILE} cannot be read: {error}") from error
+            raise CorruptSnapshot(f"{MAP_FILE} cannot be read ({error}): {_REMEDY}") from error
         if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
-            raise CorruptSnapshot(f"{MAP_FILE} holds {points.dtype} of shape {points.shape}")
+            raise CorruptSnapshot(
+                f"{MAP_FILE} holds {points.dtype} of shape {points.shape}: {_REMEDY}"
+            )
         if not ((points >= 0) & (points <= 1)).all():
-            raise CorruptSnapshot(f"{MAP_FILE} holds places outside the unit square")
+            raise CorruptSnapshot(f"{MAP_FILE} holds points outside the unit square: {_REMEDY}")
         return cls(points)
 
     def __len__(self) -> int:

@@ -18,8 +18,8 @@ from index.arrays import Mask, Rows, Scores, Vectors
 from index.search.store import VectorStore, best_first
 
 CROP_COST = 0.03
-ROUGH = 1e-4  # float32 sums of 4096 products are closer than this to the score
-_AT_ONCE = 1024  # rows; 16 MB of vectors
+ROUGH = 1e-4  # upper bound of the error of a float32 sum of 4096 products
+_BLOCK = 1024  # rows; 16 MB of vectors
 
 
 def best_scores(cosines: NDArray[np.float32]) -> Scores:
@@ -34,29 +34,29 @@ def best_scores(cosines: NDArray[np.float32]) -> Scores:
     -------
     ndarray of shape (n,), float32
     """
-    return _weighed(cosines).max(axis=0)
+    return _minus_costs(cosines).max(axis=0)
 
 
 def exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
-    """Return the scores of given rows, (n,) float32, each summed in float64 and rounded once."""
+    """Return the scores of some rows, (n,) float32, each summed in float64 and rounded once."""
     if len(vectors) == 1:
         return store.scores(vectors, rows[np.newaxis])[0]
     scores = np.full(len(rows), -np.inf, np.float32)
-    for part, cosines in _rough_cosines(store, vectors, rows):
-        weighed = _weighed(cosines)  # (1 + m, b)
-        may_be_best = weighed >= weighed.max(axis=0) - 2 * ROUGH
-        for line, of_vector in enumerate(may_be_best):
-            places = part.start + np.flatnonzero(of_vector)
-            exact = store.scores(vectors[line : line + 1], rows[np.newaxis, places])[0]
-            scores[places] = np.maximum(scores[places], exact - _cost(line))
+    for block, cosines in _rough_cosines(store, vectors, rows):
+        candidates = _minus_costs(cosines)  # (1 + m, b)
+        may_be_best = candidates >= candidates.max(axis=0) - 2 * ROUGH
+        for i, mask in enumerate(may_be_best):
+            positions = block.start + np.flatnonzero(mask)
+            exact = store.scores(vectors[i : i + 1], rows[np.newaxis, positions])[0]
+            scores[positions] = np.maximum(scores[positions], exact - _cost(i))
     return scores
 
 
 def rough_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
     """Return scores within `ROUGH` of the exact ones, (n,) float32; faster than exact scores."""
     scores = np.empty(len(rows), np.float32)
-    for part, cosines in _rough_cosines(store, vectors, rows):
-        scores[part] = best_scores(cosines)
+    for block, cosines in _rough_cosines(store, vectors, rows):
+        scores[block] = best_scores(cosines)
     return scores
 
 
@@ -84,14 +84,15 @@ def search_with_crops(store: VectorStore, vectors: Vectors, k: int) -> tuple[Sco
 
     Notes
     -----
-    Exact: a row that is not among the k best of any vector has k rows before it in each.
+    Exact. Each of the k best rows is among the k best of at least one vector: the vector that gives
+    the row its score.
     """
     if len(vectors) == 1:
         scores, rows = store.search(vectors, k)
         return scores[0], rows[0]
     vectors = store.checked(vectors, k)
-    is_deep = len(vectors) * k >= len(store)  # then nearly all rows are candidates
-    rows = np.arange(len(store)) if is_deep else np.unique(store.candidates(vectors, k))
+    nearly_all = len(vectors) * k >= len(store)  # searches would return nearly all rows
+    rows = np.arange(len(store)) if nearly_all else np.unique(store.candidates(vectors, k))
     rows = rows[may_be_among(rough_scores(store, vectors, rows), k)]
     best, rows = best_first(exact_scores(store, vectors, rows), rows)
     return best[:k], rows[:k]
@@ -109,16 +110,17 @@ def _rough_cosines(
     store: VectorStore, vectors: Vectors, rows: Rows
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the cosines of one block of rows after the other, (1 + m, b), in bounded memory."""
-    for start in range(0, len(rows), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        yield part, vectors @ store.vectors(rows[part]).T
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        yield block, vectors @ store.vectors(rows[block]).T
 
 
-def _weighed(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Subtract the cost from the cosines with crop vectors: all lines but the first."""
-    costs = np.array([_cost(line) for line in range(len(cosines))])  # (1 + m,)
+def _minus_costs(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract the cost from the cosines with crop vectors, which are all but the first."""
+    costs = np.array([_cost(i) for i in range(len(cosines))])  # (1 + m,)
     return cosines - costs[:, np.newaxis]
 
 
-def _cost(line: int) -> np.float32:
-    return np.float32(CROP_COST if line else 0)
+def _cost(i: int) -> np.float32:
+    """Return the cost of vector i of a query. Vector 0 is the picture's own."""
+    return np.float32(CROP_COST if i else 0)

@@ -15,9 +15,9 @@ from index.errors import InvalidQuery
 from index.search.metadata_index import MetadataIndex
 from index.search.searchable import Searchable
 
-METADATA = "metadata."  # precedes the user's keys, so that none of them hides one of ours
-_OWN_KEYS = ("cluster", "path", "width", "height")
-_MOST_NAMED = 20  # keys in the message about an unknown key
+METADATA = "metadata."  # prefix of the user's keys, so that no user key hides a built-in key
+_BUILT_IN_KEYS = ("cluster", "path", "width", "height")
+_MAX_LISTED = 20  # keys in the message about an unknown key
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,11 @@ def _ends(condition: Condition) -> tuple[float, float]:
     value = condition.test.value
     if _is_number(value):
         return float(value), float(value)
-    raise _invalid(f"{condition.key} is a number, not {value!r}")
+    raise _invalid(f"{condition.key} must be a number, not {value!r}")
 
 
 def _predicate(test: Match | Range) -> Callable[[Any], bool]:
-    """Return the function that says whether a metadata value passes."""
+    """Return a function that returns whether a metadata value passes."""
     if isinstance(test, Match):
         value = test.value
         return lambda one: _is_number(one) == _is_number(value) and one == value
@@ -163,9 +163,9 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def _unknown_key(key: str, metadata: MetadataIndex) -> InvalidQuery:
-    keys = [*_OWN_KEYS, *(METADATA + name for name in metadata.keys)]
-    more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
-    return _invalid(f"unknown key {key!r}: the keys are {', '.join(keys[:_MOST_NAMED])}{more}")
+    keys = [*_BUILT_IN_KEYS, *(METADATA + name for name in metadata.keys)]
+    more = f" and {len(keys) - _MAX_LISTED} more" if len(keys) > _MAX_LISTED else ""
+    return _invalid(f"unknown key {key!r}: the keys are {', '.join(keys[:_MAX_LISTED])}{more}")
 
 
 def _invalid(message: str) -> InvalidQuery:

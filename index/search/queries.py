@@ -14,7 +14,7 @@ from index.arrays import Vectors
 from index.errors import InvalidQuery
 from index.search.searchable import Searchable
 
-_LEAST_NORM = 1e-6  # a shorter sum of float32 unit vectors is rounding error
+_MIN_NORM = 1e-6  # a shorter sum of float32 unit vectors is only rounding error
 Mode = Literal["cached", "encoded", "vector"]
 
 
@@ -89,7 +89,7 @@ def query_of_id(searchable: Searchable, image_id: str) -> Query:
 
 
 def query_of_vector(searchable: Searchable, numbers: Sequence[float]) -> Query:
-    """Return the query for a vector of any norm but zero; it is normalised.
+    """Return the query for a vector of any norm except zero. The vector is normalised.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def query_of_vector(searchable: Searchable, numbers: Sequence[float]) -> Query:
     largest = max(map(abs, numbers))
     if largest == 0 or not math.isfinite(largest):
         raise InvalidQuery("vector", "must have finite numbers, at least one of them not 0")
-    scaled = np.array(numbers, np.float64) / largest  # or squares could overflow
+    scaled = np.array(numbers, np.float64) / largest  # so that squares do not overflow
     return _computed(scaled / np.linalg.norm(scaled))
 
 
@@ -147,7 +147,7 @@ def query_of_examples(
     if disliked:
         vector = 2 * vector - _mean(searchable, disliked)
     norm = np.linalg.norm(vector)
-    if norm < _LEAST_NORM:
+    if norm < _MIN_NORM:
         message = "the examples cancel out, so no direction is left: use other examples"
         raise InvalidQuery("negative", message)
     return _computed(vector / norm, tuple(sorted({*liked, *disliked})))

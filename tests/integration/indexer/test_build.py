@@ -210,7 +210,7 @@ def test_commands_without_a_snapshot_say_what_to_run(tmp_path, capsys):
     """Every reader names the command that makes one."""
     for command in (["verify"], ["search", "x.png"], ["export", tmp_path / "out"], ["cluster"]):
         assert run(*command, "--data", tmp_path / "data") == 1
-        assert "python -m indexer build IMAGES" in capsys.readouterr().err
+        assert "bin/lookalike build IMAGES" in capsys.readouterr().err
 
 
 def test_verify_names_a_damaged_file(built, tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_medoid_leads_its_copies():
 @pytest.mark.parametrize("label", [-1, 2])
 def test_no_such_group(label):
     """A label outside the range is an error that tells the range."""
-    with pytest.raises(UnknownCluster, match=f"no group {label}: they go from 0 to 1"):
+    with pytest.raises(UnknownCluster, match=f"no group {label}: the groups are 0 to 1"):
         clusters().members(label)
 
 
@@ -125,19 +125,19 @@ def test_file_lists_sizes_and_counts(saved):
     ("changed", "says"),
     [
         ({"labels": [0, 0, 1, 0, 0]}, "labels .5,., scores .6,."),
-        ({"labels": [0, 0, 1, 0, 0, 2]}, "labels go from 0 to 2, but there are 2 groups"),
-        ({"labels": [0, 0, 1, 0, 0, -1]}, "labels go from -1"),
+        ({"labels": [0, 0, 1, 0, 0, 2]}, "labels are 0 to 2, but there are 2 groups"),
+        ({"labels": [0, 0, 1, 0, 0, -1]}, "labels are -1"),
         ({"labels": [0, 0, 1, 0, 0, 2**40]}, "too large: 1099511627776"),
         ({"labels": [0, 0, 1, 0, 0, 1.5]}, "labels must be a list of whole numbers"),
         ({"labels": "none"}, "labels must be a list of whole numbers"),
         ({"labels": []}, "labels must be a list"),
         ({"medoids": [2, 1]}, "medoid of group 0, row 2, is in group 1"),
-        ({"medoids": [1, 6]}, "medoids go up to row 6, the last row is 5"),
-        ({"medoids": [1, -4]}, "medoids go up"),
-        ({"medoids": [1]}, "labels go from 0 to 1, but there are 1 groups"),
-        ({"sizes": [3, 3]}, "sizes are not those"),
-        ({"n_images": 7}, "7 pictures in 2 groups and lists 6 in 2"),
-        ({"n_clusters": 3}, "6 pictures in 3 groups"),
+        ({"medoids": [1, 6]}, "medoids are rows .* to 6, but the last row is 5"),
+        ({"medoids": [1, -4]}, "medoids are rows"),
+        ({"medoids": [1]}, "labels are 0 to 1, but there are 1 groups"),
+        ({"sizes": [3, 3]}, "sizes contradict the labels"),
+        ({"n_images": 7}, "are 7 and 2, but the file lists 6 pictures in 2"),
+        ({"n_clusters": 3}, "are 6 and 3, but the file lists 6 pictures in 2"),
         ({"scores": [1, 1, 1, 1, 1]}, "scores .5,."),
         ({"scores": [1, 1, 1, 1, 1, float("nan")]}, "not a finite number"),
         ({"wce": [[2, 3.0]]}, "cannot be used"),
@@ -150,7 +150,7 @@ def test_contradictions_are_refused(saved, changed, says):
 
     with pytest.raises(CorruptSnapshot, match=says) as caught:
         Clusters.load(path)
-    assert "run `python -m indexer cluster` again" in str(caught.value)
+    assert "run `bin/lookalike cluster` again" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"schema": 1}'])
