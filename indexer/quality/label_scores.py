@@ -116,10 +116,6 @@ class Rankings:
         """Return the places in `queries` of the n worst: by P@10, then by average precision."""
         return np.lexsort((self.average_precision, self.p_at_10))[:n]
 
-    def are_right(self) -> NDArray[np.bool_]:
-        """Say of each of `nearest` whether it has the query's label, (n_queries, k)."""
-        return np.asarray(self.codes[self.nearest] == self.codes[self.queries][:, None])
-
     def _of_class(self, label: int) -> ClassQuality:
         mine = self.codes[self.queries] == label
         others = Counter(self.codes[self.nearest[mine]].ravel().tolist())
@@ -189,11 +185,6 @@ def rank_labelled(snapshot: Snapshot, labels: Mapping[int, str]) -> Rankings:
     rows = np.array(sorted(labels))
     names, codes = np.unique([labels[row] for row in rows.tolist()], return_inverse=True)
     return rankings(snapshot.store.vectors(rows), codes, names.tolist())
-
-
-def quality_of(vectors: NDArray[np.float32], codes: NDArray[np.int64]) -> Quality:
-    """Measure unit rows, (n, dim) float32, against label numbers, (n,); see `rankings`."""
-    return rankings(vectors, codes).quality()
 
 
 def rankings(

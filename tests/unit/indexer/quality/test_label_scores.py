@@ -5,7 +5,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from indexer.errors import BadLabels
-from indexer.quality.label_scores import labels_of, quality_of, rankings
+from indexer.quality.label_scores import labels_of, rankings
 from tests.helpers.matrices import at_angles
 from tests.helpers.published import publish_vectors
 
@@ -16,7 +16,7 @@ def test_measures_on_four_pictures_worked_out_by_hand():
     Labels by rank: row 0: a b b; row 1: a b b; row 2, which is 30.5, 20.5 and 29.5 degrees from the
     others: a b a; row 3: b a a. The first neighbour is right for 3 of 4.
     """
-    quality = quality_of(at_angles(0, 10, 30.5, 60), np.array([0, 0, 1, 1]))
+    quality = rankings(at_angles(0, 10, 30.5, 60), np.array([0, 0, 1, 1])).quality()
 
     assert quality.n_queries == 4
     assert quality.p_at_1 == pytest.approx(3 / 4)
@@ -28,7 +28,7 @@ def test_measures_on_four_pictures_worked_out_by_hand():
 
 def test_a_label_of_its_own_is_no_query_but_still_an_answer():
     """Of a, a, c the two a's are queries; c between them takes their first place."""
-    quality = quality_of(at_angles(0, 10, 4), np.array([0, 0, 1]))
+    quality = rankings(at_angles(0, 10, 4), np.array([0, 0, 1])).quality()
 
     assert quality.n_queries == 2
     assert quality.p_at_1 == 0
@@ -38,7 +38,7 @@ def test_a_label_of_its_own_is_no_query_but_still_an_answer():
 def test_labels_that_nobody_shares_are_refused():
     """There is nothing to measure, and the sentence says so."""
     with pytest.raises(BadLabels, match="No two labelled pictures share"):
-        quality_of(at_angles(0, 10, 20), np.array([0, 1, 2]))
+        rankings(at_angles(0, 10, 20), np.array([0, 1, 2]))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_worst_query_and_its_neighbours_are_known():
 
     assert found.queries[place] == 2
     assert found.nearest[place].tolist() == [1, 3, 0]
-    assert found.are_right()[place].tolist() == [False, True, False]
+    assert found.codes[found.nearest[place]].tolist() == [0, 1, 0]
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch, unit_vectors):
