@@ -7,7 +7,7 @@ not survive a fork. The mapped files are shared through the page cache all the s
 import os
 
 from service.errors import SettingsError
-from service.process import shared_folder
+from service.process import listening, shared_folder
 from service.process.memory import give_back_large_blocks
 from service.process.worker import Worker
 from service.settings import Settings
@@ -27,7 +27,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared_folder.make())
 
 _SPARE_THREADS = 4  # for health checks, refusals, and bodies that are still arriving
 
-bind = _settings.bind
+bind = listening.sockets(_settings.addresses)
 workers = _settings.workers
 worker_class = Worker
 Worker.client_s = _settings.client_s

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import os
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,27 @@ from urllib.parse import urlsplit
 from service.errors import SettingsError
 
 PREFIX = "LOOKALIKE_"
+DEFAULT_PORT = 8000
 _MOST_WORKERS = 4
+
+# Kubernetes, and Docker with links, describe a service named lookalike or lookalike-... to every
+# container by such variables. No setting has a name of this form; a test checks that.
+_SERVICE_LINK = re.compile(
+    r"LOOKALIKE(_[A-Z0-9_]+)?_("
+    r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO|START|END|PORT_START|PORT_END))?"
+    r"|ENV_\w+)"
+)
+_SERVICE_LINK_BY_VALUE = (  # names that a person may set as well
+    (re.compile(r"LOOKALIKE(_[A-Z0-9_]+)?_PORT"), re.compile(r"(tcp|udp|sctp)://")),
+    (re.compile(r"LOOKALIKE(_[A-Z0-9_]+)?_NAME"), re.compile(r"/\S+/\S+$")),
+)
+_MEANT = {  # names that people try, and no spelling is near
+    "LOOKALIKE_PORT": "PORT",
+    "LOOKALIKE_HOST": "LOOKALIKE_BIND",
+    "LOOKALIKE_LISTEN": "LOOKALIKE_BIND",
+    "LOOKALIKE_ADDRESS": "LOOKALIKE_BIND",
+}
 
 
 def _number(kind: type[int] | type[float], least: float) -> Callable[[str], Any]:
@@ -46,6 +68,34 @@ def _port(text: str) -> int:
     if not 1 <= value <= 65535:
         raise ValueError(text)
     return value
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    """Addresses such as [::], 127.0.0.1:8000 or unix:/run/socket, with commas between."""  # noqa: D401 - as above
+    addresses = tuple(address.strip() for address in text.split(",") if address.strip())
+    if not addresses:
+        raise ValueError("no address")
+    for address in addresses:
+        if not _is_socket_path(address):
+            _check_address(address)
+    return addresses
+
+
+def _is_socket_path(address: str) -> bool:
+    return re.fullmatch(r"unix:/.+", address) is not None
+
+
+def _check_address(address: str) -> None:
+    """Raise ValueError unless this is an IP address, IPv6 in brackets, with or without a port."""
+    found = re.fullmatch(r"(\[(?P<v6>[^]%]+)\]|(?P<v4>[^:\[\]]+))(:(?P<port>\d+))?", address)
+    if found is None:
+        raise ValueError(address)
+    if found["v6"] is not None:
+        ipaddress.IPv6Address(found["v6"])
+    else:
+        ipaddress.IPv4Address(found["v4"])
+    if found["port"] is not None:
+        _port(found["port"])
 
 
 def _keys(text: str) -> tuple[str, ...]:
@@ -238,12 +288,22 @@ class Settings:
         "minutes",
         "Train for this long in `bin/demo`. The service ignores it.",
     )
+    bind: tuple[str, ...] = _setting(
+        (),
+        _addresses,
+        "addresses",
+        "Listen here, separated by commas: `[::]` for every IPv6 and IPv4 address, "
+        "`127.0.0.1:9000`, `unix:/run/lookalike/socket`. An address without a port gets `PORT`, "
+        "or else 8000.",
+        "127.0.0.1, or 0.0.0.0 if `PORT` is set",
+    )
     port: int | None = _setting(
         None,
         _port,
         "port",
-        "Listen on this port of all addresses (0.0.0.0), as hosting platforms require.",
-        "127.0.0.1:8000",
+        "Listen on this port; without `LOOKALIKE_BIND`, of all IPv4 addresses (0.0.0.0), as "
+        "hosting platforms require.",
+        "8000",
     )
 
     @classmethod
@@ -262,9 +322,14 @@ class Settings:
         return cls(**{lines[n].name: _read(lines[n], text) for n, text in given.items()})
 
     @property
-    def bind(self) -> str:
-        """Address and port to listen on."""
-        return "127.0.0.1:8000" if self.port is None else f"0.0.0.0:{self.port}"
+    def addresses(self) -> list[str]:
+        """What to listen on: addresses with their ports, and paths of sockets after `unix:`."""
+        port = DEFAULT_PORT if self.port is None else self.port
+        given = self.bind or ("127.0.0.1" if self.port is None else "0.0.0.0",)
+        return [
+            one if _is_socket_path(one) or re.search(r":\d+$", one) else f"{one}:{port}"
+            for one in given
+        ]
 
 
 def variable(line: dataclasses.Field[Any]) -> str:
@@ -297,10 +362,26 @@ def _read(line: dataclasses.Field[Any], text: str) -> Any:
         raise SettingsError(f"{variable(line)} must be {wanted}, not {text!r}") from error
 
 
+def is_service_link(name: str, text: str) -> bool:
+    """Return whether Kubernetes or Docker sets a variable to describe a service.
+
+    Parameters
+    ----------
+    name, text : str
+        The variable and its value.
+    """
+    return _SERVICE_LINK.fullmatch(name) is not None or any(
+        by_name.fullmatch(name) and by_value.match(text)
+        for by_name, by_value in _SERVICE_LINK_BY_VALUE
+    )
+
+
 def _refuse_unknown(environ: Mapping[str, str], known: list[str]) -> None:
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        if not is_service_link(name, environ[name]):
+            near = _MEANT.get(name) or difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise SettingsError(
                 f"unknown setting {name}: did you mean {near}? docs/http-api.md lists all settings"
             )

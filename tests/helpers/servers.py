@@ -73,12 +73,17 @@ def free_port() -> int:
 
 def serve_command(port: int, python: Path = Path(sys.executable)) -> list[str]:
     """Return the Procfile's command, listening on this machine only, as one Python runs it."""
+    return [*procfile_command(python), "--bind", f"127.0.0.1:{port}"]
+
+
+def procfile_command(python: Path = Path(sys.executable)) -> list[str]:
+    """Return the Procfile's command, as one Python runs it; it listens as the settings say."""
     (line,) = (ROOT / "Procfile").read_text().splitlines()
     name, _, command = line.partition(":")
     assert name == "web"
     program, *arguments = shlex.split(command)
     found = python.with_name(program)
-    return [str(found), *arguments, "--bind", f"127.0.0.1:{port}"]
+    return [str(found), *arguments]
 
 
 @contextlib.contextmanager
