@@ -16,6 +16,7 @@ from indexer.encoding import vectors as encoding
 from tests.helpers.commands import run
 from tests.helpers.compare import assert_same_neighbours
 from tests.helpers.files import flip_bit
+from tests.helpers.paths import GOLDEN_ENCODER
 from tests.helpers.pictures import noise_picture, write_pictures
 
 
@@ -151,11 +152,9 @@ def test_a_moved_folder_is_taken_over(collection, encoder, tmp_path):
         assert len(snapshot) == 13
 
 
-def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
-    """One of forty new: the medoids stay; ten of forty: groups are made anew."""
-    images, data = tmp_path / "images", tmp_path / "data"
-    write_pictures(images, 40)
-    build(images, data, encoder)
+def test_few_changes_keep_the_groups_and_many_make_new_ones(collection):
+    """One new to twelve: the medoids stay; six more: groups are made anew."""
+    images, data = collection
 
     def grouping():
         with DataFolder(data).open_current() as snapshot:
@@ -169,17 +168,17 @@ def test_few_changes_keep_the_groups_and_many_make_new_ones(encoder, tmp_path):
     noise_picture(300).save(images / "000 new.png")
     assert run("reindex", "--data", data) == 0
     assert grouping() == before
-    for seed in range(10):
+    for seed in range(6):
         noise_picture(400 + seed).save(images / f"more {seed}.png")
     assert run("reindex", "--data", data) == 0
     assert grouping()[1] != before[1]
 
 
-def test_many_small_changes_add_up(encoder, tmp_path):
+def test_many_small_changes_add_up(tmp_path):
     """Three of forty keep the groups; three more make over a tenth, and new groups; and so on."""
     images, data = tmp_path / "images", tmp_path / "data"
     write_pictures(images, 40)
-    build(images, data, encoder)
+    build(images, data, GOLDEN_ENCODER)  # small: over 20 pictures are checked by every build
 
     def after(n_new, first):
         for seed in range(first, first + n_new):
@@ -271,14 +270,14 @@ def test_retrain_makes_a_new_encoder(tmp_path):
 
 
 def test_pictures_unlike_those_learnt_bring_a_warning(tmp_path, capsys):
-    """Dark pictures are learnt; a dozen glaring ones follow: the cure is named."""
+    """Dark pictures are learnt; a few glaring ones follow: the cure is named."""
     images, data = tmp_path / "images", tmp_path / "data"
     images.mkdir()
     for n in range(12):
         noise_picture(n).point(lambda value: value // 5).save(images / f"{n:03d}.png")
     command = ("build", images, "--data", data, "--architecture", "classic", "--steps", 40)
     assert run(*command, "--clusters", 1) == 0
-    for n in range(12):
+    for n in range(7):
         noise_picture(n).point(lambda value: 255 - value // 5).save(images / f"white {n}.png")
     capsys.readouterr()
 
@@ -367,7 +366,7 @@ def test_few_changes_keep_the_map(collection):
 def test_many_changes_draw_the_map_anew(collection, encoder, tmp_path):
     """Then it is that of a build from scratch."""
     images, data = collection
-    for seed in range(100, 110):
+    for seed in range(100, 106):
         noise_picture(seed).save(images / f"{seed}.png")
 
     assert run("reindex", "--data", data) == 0
