@@ -199,6 +199,12 @@ def supported_formats() -> tuple[str, ...]:
     return tuple(name for name in _SIGNATURES if name != "HEIC" or has_heic)
 
 
+def formats_in_words() -> str:
+    """Return the names of the supported formats, such as "JPEG, PNG or WEBP"."""
+    *others, last = supported_formats()
+    return f"{', '.join(others)} or {last}"
+
+
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Squeeze a decoded picture to the encoder's square.
 

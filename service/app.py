@@ -13,8 +13,7 @@ from werkzeug.routing import RoutingException
 from index.search.faiss_store import set_threads
 from index.snapshot import DataFolder
 from models.preprocess import Limits
-from service.api import docs, routes
-from service.api.schemas import Bounds
+from service.api import docs, health, metrics, routes
 from service.context import KEY, Context
 from service.errors import CLIENT_ERRORS, Failure, to_failure
 from service.guard import (
@@ -29,16 +28,9 @@ from service.guard.access import Keys
 from service.guard.rate_limit import RateLimit
 from service.guard.shared_counts import SharedCounts
 from service.images.decoding import Decoding
-from service.process import (
-    compression,
-    counters,
-    health,
-    metrics,
-    request_counts,
-    request_log,
-    shared_folder,
-)
+from service.process import compression, counters, request_counts, request_log, shared_folder
 from service.route_table import path_is_for_programs
+from service.schemas import Bounds
 from service.settings import Settings
 from service.snapshots import OpenEncoder, SnapshotHolder, open_encoder
 from service.web import pages

@@ -8,8 +8,8 @@ from typing import cast
 
 from flask import current_app
 
-from service.api.schemas import DEFAULT_BOUNDS, Bounds
 from service.images.decoding import Decoding
+from service.schemas import DEFAULT_BOUNDS, Bounds
 from service.snapshots import Live, SnapshotHolder
 
 KEY = "lookalike"  # in `Flask.extensions`

@@ -263,10 +263,10 @@ def to_failure(error: Exception) -> Failure:
 def _picture_message(error: PictureError) -> str:
     """Return a message without the decoder's words, which may quote the uploaded file."""
     # Imported here because it loads NumPy, which gunicorn's parent must not load.
-    from service.images.formats import in_words
+    from models.preprocess import formats_in_words
 
     if isinstance(error, UnknownFormat):
-        return f"this file type is not supported; send {in_words()}"
+        return f"this file type is not supported; send {formats_in_words()}"
     if isinstance(error, UndecodableImage):
         return "the picture is empty, truncated or damaged; send a complete picture file"
     return str(error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from index.search.response import API, THUMBNAIL_ROUTE
-from service.api import schemas
+from service import schemas
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from index.search.response import SearchResponse, respond
 from models.preprocess import file_digest, pixel_digest
 from service.guard import deadline
 from service.images.decoding import Decoded, Decoding
-from service.images.regions import Region
 from service.process.counters import timed
+from service.schemas import Region
 from service.snapshots import Live
 
 

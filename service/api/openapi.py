@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from service.api import schemas
+from service import schemas
 from service.route_table import API, ROUTES, Route
 
 _WAYS_IN = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from index.search.queries import query_of_id
 from service.context import context
 from service.images import originals
-from service.images.regions import Region
+from service.schemas import Region
 from service.search import PreparedQuery, query_of_bytes, query_of_region
 from service.snapshots import Live
 

@@ -19,8 +19,11 @@ from index.search.ranking import SCORE_DECIMALS
 from index.search.response import SearchResponse, cluster_of
 from index.search.response import thumbnail_url as thumbnail_path
 from index.snapshot import Snapshot
-from service.api import schemas
-from service.api.schemas import (
+from service import schemas
+from service.errors import NoGroups, NoMap
+from service.images.reconstructions import has_decoder
+from service.process.request_log import note_mode
+from service.schemas import (
     ClusterInfo,
     ClusteringInfo,
     CollectionResponse,
@@ -30,9 +33,6 @@ from service.api.schemas import (
     MapPoint,
     MemberInfo,
 )
-from service.errors import NoGroups, NoMap
-from service.images.reconstructions import has_decoder
-from service.process.request_log import note_mode
 
 MOST_MEMBERS = 100  # pictures listed of each group of duplicates
 N_CLOSEST = 4  # members listed of each group in a list of groups, besides its medoid

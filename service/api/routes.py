@@ -25,7 +25,14 @@ from service.api.responses import (
     members_of,
     search_response,
 )
-from service.api.schemas import (
+from service.context import context
+from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
+from service.guard.rate_limit import charge_more
+from service.guard.uploads import uploaded_file, whole_body
+from service.images import originals, reconstructions
+from service.process.request_log import note_mode
+from service.route_table import API
+from service.schemas import (
     AnyRequest,
     BatchBody,
     BatchEntry,
@@ -50,13 +57,6 @@ from service.api.schemas import (
     from_fields,
     from_json,
 )
-from service.context import context
-from service.errors import CLIENT_ERRORS, NoThumbnail, UnsupportedBody, to_failure
-from service.guard.rate_limit import charge_more
-from service.guard.uploads import uploaded_file, whole_body
-from service.images import originals, reconstructions
-from service.process.request_log import note_mode
-from service.route_table import API
 from service.snapshots import Live
 
 bp = Blueprint("api", __name__, url_prefix=API)

@@ -15,8 +15,9 @@ from PIL import Image
 from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
 from service.guard import deadline
 from service.guard.capacity import Capacity
-from service.images.regions import Region, crop
+from service.images.regions import crop
 from service.process.counters import timed
+from service.schemas import Region
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,17 @@ from index.catalogue import ImageRecord
 from models.errors import ImageTooLarge
 from models.preprocess import file_digest
 from service.errors import NoPictureFile
-from service.images.formats import MEDIA_TYPES
+
+MEDIA_TYPES = {
+    "AVIF": "image/avif",
+    "BMP": "image/bmp",
+    "GIF": "image/gif",
+    "HEIC": "image/heic",
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "TIFF": "image/tiff",
+    "WEBP": "image/webp",
+}
 
 
 def find(record: ImageRecord, root: Path) -> Path:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from PIL import Image
 
 from service.errors import InvalidRequest
+from service.schemas import Region
 
 MIN_SIDE_PX = 8  # a smaller region shows too little to compare
-
-Region = tuple[float, float, float, float]  # x, y, width, height: fractions of the picture's sides
 
 
 def crop(picture: Image.Image, region: Region) -> Image.Image:

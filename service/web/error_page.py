@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, make_response, render_template
 
+from models.preprocess import formats_in_words
 from service.errors import Failure
-from service.images import formats
 from service.web.rendering import max_mb
 
 _TITLES = {  # by the code of the failure
@@ -29,7 +29,7 @@ def error_page(failure: Failure) -> Response:
         _TEMPLATES.get(failure.status, "error.html"),
         title=_TITLES.get(failure.code, "Something went wrong"),
         message=_message(failure),
-        formats=formats.in_words(),
+        formats=formats_in_words(),
         max_mb=max_mb(),
     )
     response = make_response(html, failure.status)

@@ -11,16 +11,16 @@ from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from index.search.duplicates import DEFAULT_THRESHOLD
 from index.search.filters import Condition, Filter, Match
-from service.api.schemas import (
+from service.errors import InvalidRequest
+from service.schemas import (
     MAX_EXAMPLES,
     ImageId,
     Label,
     Offset,
+    Region,
     Request,
     Score,
 )
-from service.errors import InvalidRequest
-from service.images.regions import Region
 
 _EMPTY_IS_NONE = BeforeValidator(lambda text: text or None)  # an empty field sends ""
 Percent = Annotated[Annotated[FiniteFloat, Field(ge=0, le=100)] | None, _EMPTY_IS_NONE]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.snapshot import Snapshot
-from service.api.schemas import MapPoint
+from service.schemas import MapPoint
 
 SIDE = 1000  # side of the square drawing, in SVG units
 MAX_DOTS = 3000  # more would slow the page down and hide each other

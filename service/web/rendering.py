@@ -7,9 +7,9 @@ from typing import Any
 from flask import render_template, url_for
 
 from index.snapshot import Snapshot
+from models.preprocess import formats_in_words
 from service.api import responses
 from service.context import context
-from service.images import formats
 from service.snapshots import Live
 
 
@@ -28,7 +28,7 @@ def render(live: Live, template: str, **values: Any) -> str:
     return render_template(
         template,
         snapshot=live.snapshot,
-        formats=formats.in_words(),
+        formats=formats_in_words(),
         max_mb=max_mb(),
         picture_url=lambda image: picture_url(live.snapshot, image.id),
         **values,

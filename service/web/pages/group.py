@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import request
 
 from service.api import responses
-from service.api.schemas import from_fields
 from service.context import context
+from service.schemas import from_fields
 from service.web.forms import ListForm
 from service.web.pager import Pager
 from service.web.rendering import render

@@ -7,10 +7,10 @@ from flask import request
 from index.search.queries import query_of_examples
 from index.search.ranking import Options
 from service import search
-from service.api.schemas import from_fields
 from service.context import context
 from service.errors import InvalidRequest
 from service.process.request_log import note_mode
+from service.schemas import from_fields
 from service.web.forms import LikeForm
 from service.web.pager import Pager
 from service.web.rendering import render

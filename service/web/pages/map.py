@@ -6,8 +6,8 @@ from flask import request
 
 from index.snapshot import Snapshot
 from service.api import responses
-from service.api.schemas import from_fields
 from service.context import context
+from service.schemas import from_fields
 from service.web import map_drawing
 from service.web.forms import GroupForm
 from service.web.map_drawing import Dot

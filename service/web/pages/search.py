@@ -6,10 +6,10 @@ from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from service.api.queries import query_of_file
-from service.api.schemas import decode_base64, from_fields
 from service.context import context
 from service.errors import InvalidRequest
 from service.guard.uploads import uploaded_file
+from service.schemas import decode_base64, from_fields
 from service.web.forms import UploadForm
 from service.web.query_picture import of_upload
 from service.web.results import render_results

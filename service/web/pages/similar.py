@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import request
 
 from service.api.queries import query_of_indexed
-from service.api.schemas import from_fields
 from service.context import context
+from service.schemas import from_fields
 from service.web.forms import SearchForm
 from service.web.query_picture import of_indexed
 from service.web.results import render_results

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from service.api.schemas import ImageInfo, SearchBody, SearchResponse, SearchResult
 from service.errors import CODES
+from service.schemas import ImageInfo, SearchBody, SearchResponse, SearchResult
 from service.settings import Settings, markdown_list
 from tests.helpers import paths
 from tests.helpers.apps import running_app

@@ -4,8 +4,8 @@ import openapi_spec_validator
 import pytest
 
 from service.api.openapi import OPERATIONS, document
-from service.api.schemas import BOUND, Bounds, OptionsOfPicture, SearchBody
 from service.route_table import API
+from service.schemas import BOUND, Bounds, OptionsOfPicture, SearchBody
 
 
 def test_document_keeps_to_the_specification():

@@ -1,14 +1,14 @@
 import sys
 
 from models.errors import UnknownFormat
-from models.preprocess import supported_formats
+from models.preprocess import formats_in_words, supported_formats
 from service.errors import to_failure
-from service.images import formats
+from service.images import originals
 
 
 def test_every_supported_format_has_a_media_type():
     """An original of any supported format is sent with its own type."""
-    assert set(supported_formats()) <= set(formats.MEDIA_TYPES)
+    assert set(supported_formats()) <= set(originals.MEDIA_TYPES)
 
 
 def test_unsupported_type_names_what_is_supported(monkeypatch):
@@ -22,4 +22,4 @@ def test_unsupported_type_names_what_is_supported(monkeypatch):
 def test_heic_is_listed_with_its_package(monkeypatch):
     """Once pillow-heif is installed, HEIC is named as well."""
     monkeypatch.setattr("models.preprocess.find_spec", lambda name: object())
-    assert formats.in_words().endswith("TIFF or HEIC")
+    assert formats_in_words().endswith("TIFF or HEIC")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from service.api.schemas import MapPoint
+from service.schemas import MapPoint
 from service.web import map_drawing
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from index.search import filters
-from service.api.schemas import Filter, FilteredPage, from_fields, from_json
 from service.errors import InvalidRequest
+from service.schemas import Filter, FilteredPage, from_fields, from_json
 
 
 def matches(key, value):

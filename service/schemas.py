@@ -33,7 +33,8 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 from index.search import filters, ranking
 from index.search.duplicates import DEFAULT_THRESHOLD
 from service.errors import InvalidRequest, MalformedBody
-from service.images.regions import Region
+
+Region = tuple[float, float, float, float]  # x, y, width, height: fractions of the sides
 
 BOUND = "x-bound"
 MAX_OFFSET = 1_000_000_000

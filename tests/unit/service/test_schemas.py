@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from service.api.schemas import (
+from service.errors import InvalidRequest, MalformedBody
+from service.schemas import (
     BatchBody,
     Bounds,
     Options,
@@ -14,7 +15,6 @@ from service.api.schemas import (
     from_fields,
     from_json,
 )
-from service.errors import InvalidRequest, MalformedBody
 
 
 def body_error(**body):
