@@ -42,6 +42,27 @@ def chain(start: str, target: str) -> list[str] | None:
     return found[::-1]
 
 
+def imported_by(module: str) -> set[str]:
+    """Return our modules that a module imports anywhere, in its functions as well."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            attributes = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= attributes & modules() or {node.module}
+    return names & modules() - {module}
+
+
+def layer(module: str, layers: list[str]) -> str:
+    """Return the root module or sub-package that a module belongs to; KeyError if not listed."""
+    _, _, rest = module.partition(".")
+    found = [one for one in layers if rest == one or rest.startswith(f"{one}.")]
+    if not found:
+        raise KeyError(f"{module} is in no layer: add it to LAYERS in tests/unit/test_imports.py")
+    return found[0]
+
+
 @functools.cache
 def _loaded_by(module: str) -> frozenset[str]:
     """Return our modules, and the top-level names of libraries, that a module loads itself."""

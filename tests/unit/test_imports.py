@@ -16,6 +16,25 @@ MAY_IMPORT = {
     "indexer": {"models", "index"},
     "service": {"models", "index"},
 }
+# Root modules and sub-packages, lowest layer first: each may import only those before it.
+LAYERS = {
+    "models": (
+        "errors files runtime image_files network preprocess encoder decoder autoencoder learning "
+        "training export external"
+    ),
+    "index": (
+        "errors arrays progress durable layout catalogue artefacts search build_settings manifest "
+        "snapshot verification"
+    ),
+    "indexer": (
+        "errors stages dataset output collection quality groups map options encoding publishing "
+        "pipeline search cli __main__"
+    ),
+    "service": (
+        "errors settings process schemas route_table guard images duplicate_cache snapshots "
+        "context search api web app"
+    ),
+}
 KNOWN_ONLY_IN = {
     "tensorflow": {"models/"},
     "keras": {"models/"},
@@ -50,6 +69,19 @@ def test_packages_import_one_way_only(path):
     foreign = (imports_of(ROOT / path) & PACKAGES) - {own}
 
     assert foreign <= MAY_IMPORT[own]
+
+
+@pytest.mark.parametrize("module", sorted(imports.modules() - {"service.gunicorn.conf"}))
+def test_layers_import_downwards_only(module):
+    """A sub-package never imports one above it, so that no two of them import each other."""
+    package, _, rest = module.partition(".")
+    if rest:  # a package itself only loads what it exports
+        layers = LAYERS[package].split()
+        own = layers.index(imports.layer(module, layers))
+
+        for other in imports.imported_by(module):
+            if other.startswith(f"{package}."):
+                assert layers.index(imports.layer(other, layers)) <= own, f"imports {other}"
 
 
 @pytest.mark.parametrize("path", files(), ids=str)
