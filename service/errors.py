@@ -263,7 +263,7 @@ def to_failure(error: Exception) -> Failure:
 def _picture_message(error: PictureError) -> str:
     """Return a message without the decoder's words, which may quote the uploaded file."""
     # Imported here because it loads NumPy, which gunicorn's parent must not load.
-    from models.preprocess import formats_in_words
+    from models.image_files.formats import formats_in_words
 
     if isinstance(error, UnknownFormat):
         return f"this file type is not supported; send {formats_in_words()}"

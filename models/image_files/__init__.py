@@ -1,1 +1,1 @@
-"""What a picture file may ask of its decoder: limits that are checked before decoding."""
+"""Picture files: their formats, what decoding one may take, and the colours it gives."""

@@ -49,7 +49,7 @@ class CountedReads(io.BytesIO):
     data : bytes
         The whole file.
     format_ : str
-        As in `preprocess.Picture`.
+        As `formats.format_of` names it.
     """
 
     def __init__(self, data: bytes, format_: str) -> None:

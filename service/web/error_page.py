@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, make_response, render_template
 
-from models.preprocess import formats_in_words
+from models.image_files.formats import formats_in_words
 from service.errors import Failure
 from service.web.rendering import max_mb
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import render_template, url_for
 
 from index.snapshot import Snapshot
-from models.preprocess import formats_in_words
+from models.image_files.formats import formats_in_words
 from service.api import responses
 from service.context import context
 from service.snapshots import Live

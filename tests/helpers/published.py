@@ -17,7 +17,7 @@ from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from models.preprocess import decode, pixel_digest, read_picture, thumbnail
+from models.preprocess import decode, pixel_digest, thumbnail, to_pixels
 from tests.helpers.fakes import FakeEncoder
 
 
@@ -52,14 +52,15 @@ def publish_pictures(
     encoder = encoder or FakeEncoder()
     paths = sorted(path for path in root.rglob("*") if path.is_file())
     contents = [path.read_bytes() for path in paths]
-    pictures = [read_picture(content) for content in contents]
-    vectors = encoder.encode(np.stack([picture.pixels for picture in pictures]))
+    pictures = [decode(content) for content in contents]
+    squares = [to_pixels(picture) for picture in pictures]
+    vectors = encoder.encode(np.stack(squares))
     sha256s = [hashlib.sha256(content).hexdigest() for content in contents]
     ids = image_ids(sha256s)
     records = [
         ImageRecord(
             row, ids[row], readable_path(path.relative_to(root))[0], sha256s[row],
-            pixel_digest(pictures[row].pixels), len(contents[row]), path.stat().st_mtime_ns,
+            pixel_digest(squares[row]), len(contents[row]), path.stat().st_mtime_ns,
             pictures[row].width, pictures[row].height, pictures[row].format,
             (metadata or {}).get(path.name, {}), readable_path(path.relative_to(root))[1],
         )

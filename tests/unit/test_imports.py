@@ -92,7 +92,10 @@ def test_each_library_is_known_in_one_place(path):
         assert any(str(path).startswith(place) for place in allowed), f"{path} imports {library}"
 
 
-SERVING = ("preprocess", "encoder", "decoder", "runtime/litert", "errors", "__init__")
+SERVING = (
+    "preprocess", "encoder", "decoder", "runtime/litert", "errors", "__init__",
+    "image_files/av1", "image_files/colours", "image_files/decoder_limits", "image_files/formats",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SERVING)

@@ -13,7 +13,7 @@ import pytest
 from indexer import dataset
 from indexer.dataset import PixelSource, Scanned, Skipped, scan, scan_file, walk
 from indexer.errors import NotAFolder
-from models.preprocess import Limits, read_picture
+from models.preprocess import Limits, decode, to_pixels
 from tests.helpers.pictures import picture_bytes, write_pictures
 
 
@@ -74,7 +74,7 @@ def test_a_picture_is_hashed_and_measured(tmp_path):
     assert found.sha256 == hashlib.sha256(data).hexdigest()
     assert (found.width, found.height, found.format) == (40, 30, "PNG")
     assert (found.size_bytes, found.mtime_ns) == (len(data), 123456789)
-    np.testing.assert_array_equal(found.pixels, read_picture(data).pixels)
+    np.testing.assert_array_equal(found.pixels, to_pixels(decode(data)))
     assert found.pixels[100, 100].tolist() == [10, 20, 30]
 
 

@@ -16,7 +16,6 @@ from models.preprocess import (
     Limits,
     decode,
     pixel_digest,
-    read_picture,
     shrink,
     thumbnail,
     to_pixels,
@@ -96,13 +95,13 @@ by_seed = pytest.mark.parametrize("name", sorted(SEEDS))
 
 
 @by_seed
-def test_read_picture_names_the_format_when_it_is_known(name: str) -> None:
+def test_decode_names_the_format_when_it_is_known(name: str) -> None:
     """Every promised format is read, named, and gives 256x256 RGB bytes."""
-    picture = read_picture(SEEDS[name])
+    picture = decode(SEEDS[name])
     assert picture.format == name.split("-")[0]
-    assert picture.pixels.shape == (256, 256, 3)
-    assert picture.pixels.dtype == np.uint8
-    assert picture.pixels.flags.c_contiguous
+    pixels = to_pixels(picture)
+    assert (pixels.shape, pixels.dtype) == ((256, 256, 3), np.uint8)
+    assert pixels.flags.c_contiguous
 
 
 @pytest.mark.parametrize(
@@ -121,16 +120,16 @@ def test_read_picture_names_the_format_when_it_is_known(name: str) -> None:
     ],
     ids=["svg", "pdf", "eps", "psd", "html", "text", "ppm", "jpeg2000", "one byte", "half a name"],
 )
-def test_read_picture_refuses_when_format_is_not_on_the_list(data: bytes) -> None:
+def test_decode_refuses_when_format_is_not_on_the_list(data: bytes) -> None:
     """Whatever is not on the list is of unknown format, also what Pillow itself could open."""
     with pytest.raises(UnknownFormat, match="none of JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF, HEIC"):
-        read_picture(data)
+        decode(data)
 
 
-def test_read_picture_says_undecodable_when_empty() -> None:
+def test_decode_says_undecodable_when_empty() -> None:
     """An empty body is a broken picture, not an unknown format."""
     with pytest.raises(UndecodableImage, match="0 bytes"):
-        read_picture(b"")
+        decode(b"")
 
 
 def test_errors_carry_their_codes() -> None:
@@ -139,50 +138,50 @@ def test_errors_carry_their_codes() -> None:
     assert codes == ["unsupported_type", "undecodable", "too_large"]
 
 
-def test_read_picture_refuses_when_too_many_bytes() -> None:
+def test_decode_refuses_when_too_many_bytes() -> None:
     """The limit of bytes is inclusive and named in the message."""
     data = SEEDS["PNG"]
-    read_picture(data, Limits(max_bytes=len(data)))
+    decode(data, Limits(max_bytes=len(data)))
     with pytest.raises(ImageTooLarge, match=f"{len(data)} bytes, at most {len(data) - 1}"):
-        read_picture(data, Limits(max_bytes=len(data) - 1))
+        decode(data, Limits(max_bytes=len(data) - 1))
 
 
-def test_read_picture_refuses_by_the_header_when_too_many_pixels() -> None:
+def test_decode_refuses_by_the_header_when_too_many_pixels() -> None:
     """A bomb is refused from its header: its pixels are not even there to be decoded."""
     bomb = png(60_000, 60_000, 8, 2, b"")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ImageTooLarge, match="60000 x 60000 = 3600000000 pixels"):
-            read_picture(bomb)
+            decode(bomb)
 
 
-def test_read_picture_keeps_our_limit_when_it_is_above_that_of_pillow() -> None:
+def test_decode_keeps_our_limit_when_it_is_above_that_of_pillow() -> None:
     """Above Pillow's default of 89 million pixels our limit alone decides, without a warning."""
     data = file_of(Image.new("1", (10_000, 9_000)), "PNG")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ImageTooLarge):
-            read_picture(data)
+            decode(data)
         with pytest.raises(ImageTooLarge, match="at most 89999999"):
-            read_picture(data, Limits(max_pixels=89_999_999))
+            decode(data, Limits(max_pixels=89_999_999))
 
 
-def test_read_picture_accepts_pixels_when_exactly_at_the_limit() -> None:
+def test_decode_accepts_pixels_when_exactly_at_the_limit() -> None:
     """The limit of pixels is inclusive."""
-    assert read_picture(SEEDS["BMP"], Limits(max_pixels=1200)).width == 40
+    assert decode(SEEDS["BMP"], Limits(max_pixels=1200)).width == 40
     with pytest.raises(ImageTooLarge):
-        read_picture(SEEDS["BMP"], Limits(max_pixels=1199))
+        decode(SEEDS["BMP"], Limits(max_pixels=1199))
 
 
 @by_seed
-def test_read_picture_ignores_bytes_after_the_end(name: str) -> None:
+def test_decode_ignores_bytes_after_the_end(name: str) -> None:
     """A valid picture with bytes after its end is that picture."""
-    longer = read_picture(SEEDS[name] + b"trailing <svg> bytes" * 9)
-    assert (longer.pixels == read_picture(SEEDS[name]).pixels).all()
+    longer = to_pixels(decode(SEEDS[name] + b"trailing <svg> bytes" * 9))
+    assert (longer == to_pixels(decode(SEEDS[name]))).all()
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "TIFF", "PNG", "AVIF"])
-def test_read_picture_takes_the_first_frame(format_: str) -> None:
+def test_decode_takes_the_first_frame(format_: str) -> None:
     """Of an animation or a document of several pages only the first is read."""
     first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
     data = file_of(first, format_, save_all=True, append_images=[second])
@@ -196,7 +195,7 @@ def test_heic_is_unknown_without_its_package(monkeypatch: pytest.MonkeyPatch) ->
     """Without pillow-heif a HEIC file is refused with the cure in the sentence."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(UnknownFormat, match="install it"):
-        read_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40)
+        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40)
 
 
 def test_heic_is_read_with_its_package() -> None:
@@ -204,9 +203,9 @@ def test_heic_is_read_with_its_package() -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
     pillow_heif.from_pillow(Image.new("RGB", (64, 48), RED)).save(buffer)
-    picture = read_picture(buffer.getvalue())
+    picture = decode(buffer.getvalue())
     assert (picture.width, picture.height, picture.format) == (64, 48, "HEIC")
-    assert np.abs(picture.pixels.astype(int) - RED).max() < 8
+    assert np.abs(to_pixels(picture).astype(int) - RED).max() < 8
 
 
 # ---------------------------------------------------------------- what the pixels are
@@ -216,7 +215,7 @@ def test_heic_is_read_with_its_package() -> None:
 def test_decode_gives_the_very_pixels_when_lossless(format_: str) -> None:
     """Every lossless form of one picture gives the same pixels, so the same digest."""
     image = random_picture((300, 200))
-    pixels = read_picture(file_of(image, format_, **LOSSLESS[format_])).pixels
+    pixels = to_pixels(decode(file_of(image, format_, **LOSSLESS[format_])))
     assert (np.asarray(decode(file_of(image, format_, **LOSSLESS[format_]))) == image).all()
     assert pixel_digest(pixels) == pixel_digest(to_pixels(image))
 
@@ -225,7 +224,7 @@ def test_png_of_a_jpeg_has_the_pixels_of_the_jpeg() -> None:
     """A JPEG saved again as PNG is recognised: both give equal pixels."""
     jpeg = file_of(random_picture((700, 500)), "JPEG")
     again = file_of(Image.open(io.BytesIO(jpeg)), "PNG")
-    assert pixel_digest(read_picture(jpeg).pixels) == pixel_digest(read_picture(again).pixels)
+    assert pixel_digest(to_pixels(decode(jpeg))) == pixel_digest(to_pixels(decode(again)))
 
 
 # Stored pixels A B / C D (two rows); what stands upright for each orientation, by the EXIF standard
@@ -252,9 +251,9 @@ def test_decode_turns_upright(format_: str, orientation: int) -> None:
     assert pixels_of(file_of(grid([A, B], [C, D]), format_, **options)) == UPRIGHT[orientation]
 
 
-def test_read_picture_gives_the_upright_size() -> None:
+def test_decode_gives_the_upright_size() -> None:
     """Width and height are those after turning, here a JPEG lying on its side."""
-    picture = read_picture(SEEDS["JPEG"])
+    picture = decode(SEEDS["JPEG"])
     assert (picture.width, picture.height) == (30, 40)
 
 
@@ -324,10 +323,10 @@ def test_decode_lays_transparency_on_white(name: str) -> None:
 
 def test_decode_lays_palette_alpha_on_white() -> None:
     """Mode PA, a palette with an alpha channel beside it, is known too."""
-    from models.preprocess import _on_white
+    from models.image_files.colours import on_white
 
     image = grid([RED + (255,), RED + (0,)], mode="RGBA").convert("PA")
-    assert np.asarray(_on_white(image)).tolist() == [[list(RED), list(WHITE)]]
+    assert np.asarray(on_white(image)).tolist() == [[list(RED), list(WHITE)]]
 
 
 # ---------------------------------------------------------------- depths
@@ -513,9 +512,9 @@ def test_decode_reads_lab() -> None:
 @pytest.mark.parametrize("mode", ["YCbCr", "HSV"])
 def test_decode_reads_other_colour_spaces(mode: str) -> None:
     """Pictures stored as YCbCr or HSV come out as RGB, up to rounding of that space."""
-    from models.preprocess import _on_white
+    from models.image_files.colours import on_white
 
-    decoded = np.asarray(_on_white(random_picture().convert(mode)), dtype=int)
+    decoded = np.asarray(on_white(random_picture().convert(mode)), dtype=int)
     assert np.abs(decoded - np.asarray(random_picture(), dtype=int)).max() <= 8
 
 
@@ -607,12 +606,12 @@ def test_thumbnail_never_enlarges_nor_vanishes(
 
 
 @by_seed
-def test_read_picture_gives_picture_or_error_when_truncated(name: str) -> None:
+def test_decode_gives_picture_or_error_when_truncated(name: str) -> None:
     """Cut anywhere, a file is a PictureError or (a byte short of its end) still the picture."""
     data, outcomes = SEEDS[name], []
     for length in range(0, len(data), max(1, len(data) // 60)):
         try:
-            outcomes.append(read_picture(data[:length]).pixels.shape)
+            outcomes.append(to_pixels(decode(data[:length])).shape)
         except PictureError as error:
             outcomes.append(error.code)
     assert set(outcomes) <= {"undecodable", "unsupported_type", (256, 256, 3)}
@@ -620,10 +619,10 @@ def test_read_picture_gives_picture_or_error_when_truncated(name: str) -> None:
 
 
 @by_seed
-def test_read_picture_says_undecodable_when_half_is_missing(name: str) -> None:
+def test_decode_says_undecodable_when_half_is_missing(name: str) -> None:
     """A picture cut in the middle is never shown half grey."""
     with pytest.raises(UndecodableImage, match="cut off or broken") as caught:
-        read_picture(SEEDS[name][: len(SEEDS[name]) // 2])
+        decode(SEEDS[name][: len(SEEDS[name]) // 2])
     # Of an AVIF we see it ourselves, before a decoder does.
     assert (caught.value.__cause__ is None) == (name == "AVIF")
 
@@ -631,7 +630,7 @@ def test_read_picture_says_undecodable_when_half_is_missing(name: str) -> None:
 def is_picture_or_error(data: bytes) -> bool:
     """Say that a file was read, or refused in the promised way."""
     try:
-        return read_picture(data, SMALL).pixels.shape == (256, 256, 3)
+        return to_pixels(decode(data, SMALL)).shape == (256, 256, 3)
     except PictureError as error:
         return error.code in {"undecodable", "unsupported_type", "too_large"}
 
@@ -641,7 +640,7 @@ HEADS = [b"", *(data[:30] for data in SEEDS.values())]
 
 @settings(max_examples=300, deadline=None)
 @given(head=st.sampled_from(HEADS), body=st.binary(max_size=200))
-def test_read_picture_survives_random_bytes(head: bytes, body: bytes) -> None:
+def test_decode_survives_random_bytes(head: bytes, body: bytes) -> None:
     """No bytes raise anything but a PictureError."""
     assert is_picture_or_error(head + body)
 
@@ -654,7 +653,7 @@ def test_read_picture_survives_random_bytes(head: bytes, body: bytes) -> None:
     ),
     in_header=st.booleans(),
 )
-def test_read_picture_survives_flipped_bits(
+def test_decode_survives_flipped_bits(
     name: str, flips: list[tuple[float, int]], in_header: bool
 ) -> None:
     """Flipped bits in real files raise nothing but a PictureError."""

@@ -13,7 +13,7 @@ from PIL import Image
 from index.search.reference import ReferenceStore
 from index.snapshot import DataFolder
 from models.encoder import Encoder
-from models.preprocess import read_picture
+from models.preprocess import decode, to_pixels
 from tests.helpers.commands import run
 from tests.helpers.compare import assert_same_neighbours
 from tests.helpers.files import flip_bit
@@ -66,7 +66,7 @@ def test_the_stored_vectors_are_what_the_stored_encoder_gives(built, snapshot):
     encoder = Encoder.open(snapshot.file("encoder.tflite"))
     for row in (0, 5, 12):
         record = snapshot.catalogue.image(row)
-        pixels = read_picture(record.file_under(built[0]).read_bytes()).pixels
+        pixels = to_pixels(decode(record.file_under(built[0]).read_bytes()))
 
         vector = encoder.encode(pixels[None])
 

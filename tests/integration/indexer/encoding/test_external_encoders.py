@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from index.snapshot import DataFolder
-from models.preprocess import read_picture
+from models.preprocess import decode, to_pixels
 from service.settings import Settings
 from tests.helpers.apps import running_app
 from tests.helpers.commands import run
@@ -79,7 +79,7 @@ def test_any_tflite_file_goes_the_whole_way(built, images, tmp_path, capsys, wri
     vectors, collection = check_whole_way(data, DIM, capsys)
 
     assert collection["encoder"]["architecture"] == "tiny.tflite"
-    pixels = read_picture((images / "003.png").read_bytes()).pixels
+    pixels = to_pixels(decode((images / "003.png").read_bytes()))
     wanted = pixels.mean(axis=(0, 1)) @ KERNEL
     cosine = vectors[3] @ (wanted / np.linalg.norm(wanted))
     assert cosine > (1 - 1e-6 if write is write_float else 0.998)

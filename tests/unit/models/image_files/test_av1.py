@@ -11,7 +11,8 @@ from PIL import Image
 
 from models.errors import ImageTooLarge, UndecodableImage
 from models.image_files.av1 import Frames, frames
-from models.preprocess import _DECODER_ERRORS, Limits, pixel_count, read_picture
+from models.image_files.formats import DECODER_ERRORS
+from models.preprocess import Limits, decode, pixel_count
 from tests.hostile import forge
 
 
@@ -179,7 +180,7 @@ def test_grid_of_large_tiles_is_refused():
     tiles = b"".join(struct.pack(">I4s", 8, b"free") for _ in range(2)) + holding([[STILL]] * 16)
     ftyp = box(b"ftyp", b"avif\0\0\0\0avifmif1")
     with pytest.raises(ImageTooLarge, match="streams may hold"):
-        read_picture(ftyp + tiles, Limits(max_pixels=200_000))
+        decode(ftyp + tiles, Limits(max_pixels=200_000))
 
 
 def test_larger_stream_than_the_container_says_is_refused():
@@ -190,9 +191,9 @@ def test_larger_stream_than_the_container_says_is_refused():
     crafted = real[:at] + size + real[at + 8 :]
     assert pixel_count(crafted) == 9_000_000
     with pytest.raises(ImageTooLarge, match="frames of over 1000000 pixels"):
-        read_picture(crafted, Limits(max_pixels=1_000_000))
+        decode(crafted, Limits(max_pixels=1_000_000))
     with pytest.raises(ImageTooLarge):
-        read_picture(forge.avif_of_stream(16_000, 16_000))
+        decode(forge.avif_of_stream(16_000, 16_000))
     assert largest_frame(forge.avif_of_stream(16_000, 16_000)) == 256_000_000
 
 
@@ -201,7 +202,7 @@ def test_bytes_behind_the_picture_are_ignored():
     data = avif((40, 30))
     for tail in (b"tail", bytes(100), b"\xff" * 20, data):
         assert largest_frame(data + tail) == 1200
-        assert read_picture(data + tail).width == 40
+        assert decode(data + tail).width == 40
 
 
 def nested():
@@ -295,6 +296,6 @@ def test_what_can_be_decoded_is_never_larger_than_was_said(data):
     try:
         with Image.open(io.BytesIO(picture), formats=["AVIF"]) as image:
             image.load()
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return
     assert found.total >= image.width * image.height

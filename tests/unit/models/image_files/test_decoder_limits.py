@@ -13,7 +13,7 @@ import pytest
 
 from models.errors import PictureError, UndecodableImage
 from models.image_files.decoder_limits import MAX_SCANS, CountedReads
-from models.preprocess import Limits, decode, read_picture
+from models.preprocess import Limits, decode
 from tests.helpers import paths
 from tests.hostile import broken, forge
 from tests.hostile.corpus import BY_NAME, CASES
@@ -164,4 +164,4 @@ def test_counted_reads_reads_as_bytesio():
 def test_limit_of_pixels_holds_for_tiles():
     """A tile may hold as many pixels as a picture."""
     data = BY_NAME["tiles.tiff"].make()
-    assert read_picture(data, Limits(max_pixels=256)).width == 16
+    assert decode(data, Limits(max_pixels=256)).width == 16

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from models.errors import ImageTooLarge, UnknownFormat
-from models.preprocess import Limits, pixel_count, read_picture
+from models.preprocess import Limits, decode, pixel_count, to_pixels
 from service.errors import Overloaded
 from service.guard import deadline
 from service.images import decoding
@@ -29,7 +29,7 @@ def test_decoded_is_what_the_encoder_sees_and_little_more():
     """Pixels and size are those of the file; of the rest only a small picture is kept."""
     data = picture_bytes((9, 200, 30), (900, 300))
     found = Decoding(Limits()).decode(data)
-    np.testing.assert_array_equal(found.pixels, read_picture(data).pixels)
+    np.testing.assert_array_equal(found.pixels, to_pixels(decode(data)))
     assert found.size == (900, 300)
     assert found.small.size == (256, 85)
     assert found.small.getpixel((0, 0)) == (9, 200, 30)

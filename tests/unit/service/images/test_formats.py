@@ -1,7 +1,7 @@
 import sys
 
 from models.errors import UnknownFormat
-from models.preprocess import formats_in_words, supported_formats
+from models.image_files.formats import formats_in_words, supported_formats
 from service.errors import to_failure
 from service.images import originals
 
@@ -21,5 +21,5 @@ def test_unsupported_type_names_what_is_supported(monkeypatch):
 
 def test_heic_is_listed_with_its_package(monkeypatch):
     """Once pillow-heif is installed, HEIC is named as well."""
-    monkeypatch.setattr("models.preprocess.find_spec", lambda name: object())
+    monkeypatch.setattr("models.image_files.formats.find_spec", lambda name: object())
     assert formats_in_words().endswith("TIFF or HEIC")

@@ -1,0 +1,131 @@
+"""The colours of a decoded picture as RGB in sRGB, on white, whatever its mode and profile."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms
+
+from models.image_files.formats import DECODER_ERRORS
+
+_SRGB_TOLERANCE = 2  # levels of 255; what sRGB profiles of different makers differ by
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return an RGB picture in sRGB, with what is transparent laid on white."""
+    alpha = _alpha(image)
+    colour = _to_srgb(_opaque(image), image.info.get("icc_profile"))
+    if alpha is None:
+        return colour
+    return Image.composite(colour, Image.new("RGB", image.size, "white"), alpha)
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    if not image.has_transparency_data:
+        return None
+    key = image.info.get("transparency")
+    if _is_wide(image):
+        return Image.fromarray(np.where(np.asarray(image) == key, 0, 255).astype(np.uint8))
+    if isinstance(key, tuple) and max(key) > 255:  # of a PNG with 16 bits a channel
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    return image.convert("RGBA").getchannel("A")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return the colours without transparency, in a mode that a colour profile may speak of."""
+    if _is_wide(image):
+        return _to_8_bit(image)
+    if image.mode in ("RGB", "L", "CMYK", "LAB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("LA", "La"):
+        return image.convert("LA").getchannel("L")
+    if image.mode == "RGBa":
+        image = image.convert("RGBA")
+    image = image.copy()
+    image.info.pop("transparency", None)  # or Pillow mixes it into the colours
+    return image.convert("RGB")
+
+
+def _is_wide(image: Image.Image) -> bool:
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale greys of more than 8 bits to 0..255, rounded to the nearest."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0, posinf=0, neginf=0)
+    low, high = _range_of(image, values)
+    levels = np.rint((values - low) * (255 / max(high - low, 1e-30)))
+    if _tiff_tag(image, ExifTags.Base.PhotometricInterpretation) == 0 and image.mode != "F":
+        levels = 255 - levels  # "white is zero", which Pillow minds in 8 bits only
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+
+
+def _range_of(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return which values are black and white.
+
+    16 bits say it themselves. Integers of 32 bits and floats do not: the smallest usual range
+    that holds them is taken, and else the values' own.
+    """
+    if image.mode.startswith("I;16"):
+        twelve_bits = _tiff_tag(image, ExifTags.Base.BitsPerSample) == (12,)
+        return 0, 4095 if twelve_bits else 65535
+    low, high = float(values.min()), float(values.max())
+    usual = (1, 255, 65535) if image.mode == "F" else (255, 65535)
+    fitting = [full for full in usual if low >= 0 and high <= full]
+    return (0, fitting[0]) if fitting else (low, high)
+
+
+def _tiff_tag(image: Image.Image, tag: int) -> Any:
+    return getattr(image, "tag_v2", {}).get(tag)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the picture as RGB in sRGB; a profile that is broken or does not fit is ignored."""
+    if image.mode == "LAB":
+        return _transformed(image, ImageCms.createProfile("LAB"))
+    if profile:
+        try:
+            return _apply_profile(image, profile)
+        except (ImageCms.PyCMSError, *DECODER_ERRORS):
+            pass  # better the colours as they stand than no picture
+    return image.convert("RGB")
+
+
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if image.mode != "CMYK" and _is_srgb(source, image.mode):
+        return image.convert("RGB")
+    return _transformed(image, source)
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile, mode: str) -> bool:
+    """Say whether a profile changes no colour by more than rounding.
+
+    So the same pixels give the same vector whether a tool writes its sRGB profile or not.
+    """
+    probe = _probe().convert(mode)
+    before = np.asarray(probe.convert("RGB"), dtype=np.int16)
+    after = np.asarray(_transformed(probe, profile), dtype=np.int16)
+    return int(np.abs(before - after).max()) <= _SRGB_TOLERANCE
+
+
+def _probe() -> Image.Image:
+    """Return 729 colours, nine levels of each channel."""
+    levels = np.linspace(0, 255, 9).astype(np.uint8)
+    cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1)  # (9, 9, 9, 3)
+    return Image.fromarray(cube.reshape(27, 27, 3))
+
+
+def _transformed(image: Image.Image, source: Any) -> Image.Image:
+    transform = ImageCms.buildTransform(
+        source, ImageCms.createProfile("sRGB"), image.mode, "RGB", ImageCms.Intent.PERCEPTUAL
+    )
+    result = ImageCms.applyTransform(image, transform)
+    assert result is not None  # only an in-place transform gives None
+    return result
