@@ -270,14 +270,14 @@ def test_retrain_makes_a_new_encoder(tmp_path):
 
 
 def test_pictures_unlike_those_learnt_bring_a_warning(tmp_path, capsys):
-    """Dark pictures are learnt; a dozen glaring ones follow: the cure is named."""
+    """Nine dark pictures are learnt; ten glaring ones follow: the cure is named."""
     images, data = tmp_path / "images", tmp_path / "data"
     images.mkdir()
-    for n in range(12):
+    for n in range(9):
         noise_picture(n).point(lambda value: value // 5).save(images / f"{n:03d}.png")
     command = ("build", images, "--data", data, "--architecture", "classic", "--steps", 40)
     assert run(*command, "--clusters", 1) == 0
-    for n in range(12):
+    for n in range(10):
         noise_picture(n).point(lambda value: 255 - value // 5).save(images / f"white {n}.png")
     capsys.readouterr()
 
