@@ -19,7 +19,7 @@ from index.search.store import VectorStore, best_first
 
 CROP_COST = 0.03
 ROUGH = 1e-4  # upper bound of the error of a float32 sum of 4096 products
-_BLOCK = 1024  # rows; 16 MB of vectors
+BLOCK = 1024  # rows; 16 MB of vectors
 
 
 def best_scores(cosines: NDArray[np.float32]) -> Scores:
@@ -110,8 +110,8 @@ def _rough_cosines(
     store: VectorStore, vectors: Vectors, rows: Rows
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the cosines of one block of rows after the other, (1 + m, b), in bounded memory."""
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
         yield block, vectors @ store.vectors(rows[block]).T
 
 

@@ -13,7 +13,7 @@ from index.arrays import Rows, Vectors
 from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
 
-_BLOCK = 1024  # vectors at a time: 16 MiB of 4096 numbers each
+BLOCK = 1024  # vectors at a time: 16 MiB of 4096 numbers each
 _ZERO = 1e-6  # 1 - cosine of two copies is not 0 but up to some 1e-7, by rounding
 
 
@@ -65,8 +65,8 @@ def as_vector_rows(vectors: VectorRows | Vectors) -> VectorRows:
 
 def blocks(n: int) -> Iterator[slice]:
     """Cut positions 0 to n - 1 into slices of at most 1024."""
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(start + _BLOCK, n))
+    for start in range(0, n, BLOCK):
+        yield slice(start, min(start + BLOCK, n))
 
 
 def from_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:

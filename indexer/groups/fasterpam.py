@@ -31,7 +31,7 @@ _MIN_STARTS, _MAX_STARTS = 4, 32
 _STARTED_IMAGES = 20_000  # starts times pictures: small collections have room for more starts
 _BLOCK = 64  # pictures at a time: 3 arrays of (64, n) float32 stay near the processor
 _TOLERANCE = 1e-6  # of the loss: a smaller gain is within the rounding of the sums
-_REFRESH = 50  # renew the sums from scratch after this many times n changed pictures
+REFRESH = 50  # renew the sums from scratch after this many times n changed pictures
 
 
 class InvalidNumberOfClusters(IndexerError, ValueError):
@@ -296,7 +296,7 @@ class SwapSearch:
         self._near.label[touched] = after.label
         self._near.first[touched] = after.first
         self._near.second[touched] = after.second
-        if self._n_renewed > _REFRESH * self.n:
+        if self._n_renewed > REFRESH * self.n:
             self._refresh()
 
     def _two_nearest(self, rows: Rows) -> _Nearest:

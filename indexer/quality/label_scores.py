@@ -20,7 +20,7 @@ from index.snapshot import Snapshot
 from indexer.errors import BadLabels
 
 N_NEAREST = 10
-_BLOCK = 512  # queries that are ranked at a time
+BLOCK = 512  # queries that are ranked at a time
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def _measured(
     n = len(vectors)
     ranks = np.arange(1, n)
     k = min(N_NEAREST, n - 1)
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK]
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
         lines = np.arange(len(block))
         scores = vectors[block] @ vectors.T
         scores[lines, block] = -np.inf

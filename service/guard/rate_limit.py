@@ -88,10 +88,10 @@ def _client(keys: Keys) -> str:
     number = keys.number(request)
     if number is not None:
         return f"key {number}"
-    return hashlib.sha256(_network(request.remote_addr or "").encode()).hexdigest()
+    return hashlib.sha256(client_network(request.remote_addr or "").encode()).hexdigest()
 
 
-def _network(address: str) -> str:
+def client_network(address: str) -> str:
     """Return an address; for IPv6, the network that one subscriber has (RFC 6177)."""
     try:
         found = ipaddress.ip_address(address)

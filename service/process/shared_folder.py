@@ -17,7 +17,7 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 _PREFIX = "lookalike-"
-_ABANDONED_S = 60.0  # a younger folder may be about to be locked
+ABANDONED_S = 60.0  # a younger folder may be about to be locked
 
 _folder: Path | None = None
 _worker: int | None = None
@@ -71,7 +71,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 def _is_abandoned(folder: Path) -> bool:
     about = folder.lstat()
-    if about.st_uid != os.geteuid() or time.time() - about.st_mtime < _ABANDONED_S:
+    if about.st_uid != os.geteuid() or time.time() - about.st_mtime < ABANDONED_S:
         return False
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

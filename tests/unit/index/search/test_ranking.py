@@ -64,7 +64,7 @@ def test_id_of_black_finds_itself_then_what_is_least_coloured(colours):
 @pytest.mark.parametrize("n_passing", [None, 100])
 def test_crop_pages_are_brute_force(snapshot_of, threshold, n_passing, monkeypatch):
     """Every page, threshold and filter, by the best of four vectors, among ties and in blocks."""
-    monkeypatch.setattr(crops, "_BLOCK", 50)
+    monkeypatch.setattr(crops, "BLOCK", 50)
     vectors, queries, limit = with_ties(), with_ties(12, 8, seed=5)[:4], 33
     snapshot = snapshot_of(vectors)
     passing = None if n_passing is None else np.arange(n_passing)
@@ -197,7 +197,7 @@ def test_total_of_a_vector_is_exact(snapshot_of, threshold):
 
 def test_threshold_counts_what_lies_on_it(snapshot_of, monkeypatch):
     """A score of exactly the threshold passes, also where it is counted in blocks."""
-    monkeypatch.setattr(crops, "_BLOCK", 7)
+    monkeypatch.setattr(crops, "BLOCK", 7)
     snapshot = snapshot_of([[1, 0]] * 60 + [[0.6, 0.8]] * 60 + [[0, 1]] * 60, top_k=2)
     query = query_of_vector(snapshot, [1, 0])
     totals = [
@@ -251,7 +251,7 @@ def test_filtered_answer_is_that_of_brute_force(snapshot_of, row, threshold, inc
 
 def test_filtered_vector_is_ranked_by_brute_force(snapshot_of, unit_vectors, monkeypatch):
     """Of a query that is no picture the best of those that pass are found, in blocks, too."""
-    monkeypatch.setattr(crops, "_BLOCK", 7)
+    monkeypatch.setattr(crops, "BLOCK", 7)
     vectors = unit_vectors(150, dim=5)
     snapshot = snapshot_of(vectors)
     query = query_of_vector(snapshot, [1, 2, 3, 4, 5])

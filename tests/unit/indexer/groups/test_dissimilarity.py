@@ -13,7 +13,7 @@ from tests.helpers.matrices import random_unit
 @pytest.fixture(params=[1, 7, 1024], ids=lambda size: f"blocks of {size}")
 def _block(request, monkeypatch):
     """Cut the work into blocks of several sizes."""
-    monkeypatch.setattr(dissimilarity, "_BLOCK", request.param)
+    monkeypatch.setattr(dissimilarity, "BLOCK", request.param)
 
 
 def test_dissimilarities_by_hand():

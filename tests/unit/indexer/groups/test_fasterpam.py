@@ -134,7 +134,7 @@ def test_sums_are_renewed_before_rounding_piles_up(monkeypatch):
     """Renewing the sums from scratch at every change leads to the same medoids."""
     diss = random_diss(60, 5)
     usual = fasterpam(diss, 5, n_starts=1)
-    monkeypatch.setattr("indexer.groups.fasterpam._REFRESH", 0)
+    monkeypatch.setattr("indexer.groups.fasterpam.REFRESH", 0)
 
     assert fasterpam(diss, 5, n_starts=1).medoids.tolist() == usual.medoids.tolist()
 

@@ -110,7 +110,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch, unit_vectors):
     """Ranked three at a time or all at once, every figure is the same."""
     vectors, codes = unit_vectors(20), np.arange(20) % 4
     whole = rankings(vectors, codes)
-    monkeypatch.setattr("indexer.quality.label_scores._BLOCK", 3)
+    monkeypatch.setattr("indexer.quality.label_scores.BLOCK", 3)
 
     parts = rankings(vectors, codes)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import RateLimited
-from service.guard.rate_limit import RateLimit, _network
+from service.guard.rate_limit import RateLimit, client_network
 from service.guard.shared_counts import SharedCounts
 
 
@@ -46,4 +46,4 @@ def test_every_one_of_several_limits_holds(counts):
 )
 def test_client_is_a_subscriber(one, other, same):
     """Who has a whole network of IPv6 addresses is still one client."""
-    assert (_network(one) == _network(other)) == same
+    assert (client_network(one) == client_network(other)) == same

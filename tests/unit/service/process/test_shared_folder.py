@@ -19,7 +19,7 @@ REPOSITORY = paths.ROOT
 def memory(tmp_path, monkeypatch):
     """Put the folders where the test can see them; leave none behind."""
     monkeypatch.setattr(shared_folder, "MEMORY", tmp_path)
-    monkeypatch.setattr(shared_folder, "_ABANDONED_S", -1.0)
+    monkeypatch.setattr(shared_folder, "ABANDONED_S", -1.0)
     yield tmp_path
     shared_folder.remove()
 
