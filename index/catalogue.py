@@ -292,4 +292,4 @@ class Catalogue:
     def _row_of(self, column: str, digest: str) -> int | None:
         sql = f"SELECT min(row) FROM images WHERE {column} = ?"
         (row,) = self._database.execute(sql, (digest,)).fetchone()
-        return row
+        return None if row is None else int(row)

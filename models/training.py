@@ -517,7 +517,7 @@ def _small(pictures: Pictures) -> NDArray[np.float32]:
     n, side = pictures.shape[:2]
     block = max(1, side // SMALL_SIDE_PX)
     blocks = pictures.reshape(n, side // block, block, side // block, block, 3)
-    return blocks.mean(axis=(2, 4)).reshape(n, -1)  # (b, 768)
+    return np.asarray(blocks.mean(axis=(2, 4)).reshape(n, -1))  # (b, 768)
 
 
 def _summary(entry: dict[str, Any], is_shared: bool) -> str:

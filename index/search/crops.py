@@ -34,13 +34,15 @@ def best_scores(cosines: NDArray[np.float32]) -> Scores:
     -------
     ndarray of shape (n,), float32
     """
-    return _minus_costs(cosines).max(axis=0)
+    best: Scores = _minus_costs(cosines).max(axis=0)
+    return best
 
 
 def exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> Scores:
     """Return the scores of some rows, (n,) float32, each summed in float64 and rounded once."""
     if len(vectors) == 1:
-        return store.scores(vectors, rows[np.newaxis])[0]
+        only: Scores = store.scores(vectors, rows[np.newaxis])[0]
+        return only
     scores = np.full(len(rows), -np.inf, np.float32)
     for block, cosines in _rough_cosines(store, vectors, rows):
         candidates = _minus_costs(cosines)  # (1 + m, b)
@@ -118,7 +120,8 @@ def _rough_cosines(
 def _minus_costs(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract the cost from the cosines with crop vectors, which are all but the first."""
     costs = np.array([_cost(i) for i in range(len(cosines))])  # (1 + m,)
-    return cosines - costs[:, np.newaxis]
+    reduced: NDArray[np.float32] = cosines - costs[:, np.newaxis]
+    return reduced
 
 
 def _cost(i: int) -> np.float32:

@@ -97,10 +97,11 @@ class FaissStore(VectorStore):
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         if len(rows) == 0:
             return np.empty((0, self.dim), np.float32)
-        return self._index.reconstruct_batch(rows)
+        vectors: Vectors = self._index.reconstruct_batch(rows)
+        return vectors
 
     def _nearest(self, queries: Vectors, k: int) -> Rows:
-        _, rows = self._index.search(queries, k)
+        rows: Rows = self._index.search(queries, k)[1]
         return rows
 
 

@@ -26,7 +26,8 @@ class _Column:
 
     def rows_where(self, holds: Callable[[Any], bool]) -> Rows:
         is_wanted = np.array([holds(value) for _, value in self.values], bool)
-        return np.array(self.rows, np.int64)[is_wanted[np.array(self.codes, np.int64)]]
+        rows: Rows = np.array(self.rows, np.int64)[is_wanted[np.array(self.codes, np.int64)]]
+        return rows
 
 
 class MetadataIndex:

@@ -45,7 +45,8 @@ class Query:
     @property
     def vector(self) -> Vectors:
         """The query's own vector, (dim,) float32."""
-        return self.vectors[0]
+        vector: Vectors = self.vectors[0]
+        return vector
 
 
 def query_of_picture(

@@ -218,7 +218,8 @@ def _without_convergence_warnings() -> Iterator[None]:
 
 def _sums_by_label(points: Vectors, labels: NDArray[np.int64], n_clusters: int) -> Vectors:
     indicator = (labels == np.arange(n_clusters)[:, None]).astype(np.float32)
-    return indicator @ points
+    sums: Vectors = indicator @ points
+    return sums
 
 
 def _errors(vectors: VectorRows, rows: Rows, labels: Sequence[NDArray[np.int64]]) -> list[float]:

@@ -102,7 +102,7 @@ def reconstruction_errors(
         The sides may differ.
     """
     differences = np.abs(shrink(pictures, _SIDE_PX) - shrink(reconstructed, _SIDE_PX))
-    return differences.mean(axis=(1, 2, 3), dtype=np.float64)
+    return np.asarray(differences.mean(axis=(1, 2, 3), dtype=np.float64))
 
 
 def warning_of_new(live: Snapshot, new: Fit | None) -> str | None:

@@ -8,10 +8,14 @@ from typing import Any
 
 from models.encoder import EncoderInfo
 from models.errors import PretrainedUnavailable
-from models.export import FINGERPRINT_LENGTH, keras, write_tflite
+from models.export import FINGERPRINT_LENGTH, write_tflite
 from models.external.tflite_encoder import KERAS_PREFIX
 from models.files import ENCODER_FILE, ENCODER_INFO_FILE
 from models.preprocess import SIDE_PX
+from models.runtime.quiet import quiet_stderr
+
+with quiet_stderr():
+    import keras
 
 _USUAL_SIDE_PX = 224
 _SIDES_PX = {"EfficientNetB1": 240, "EfficientNetV2B1": 240}  # of the others below 256

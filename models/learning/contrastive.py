@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from models.autoencoder import (
     Architecture,
-    EqualLength,
-    Fold,
     build_head,
     build_painter,
     build_trunk,
@@ -32,6 +30,7 @@ from models.learning.muon import MuonAdamW
 from models.learning.objectives import info_nce, neighbour_loss, small_view_loss, unit
 from models.learning.schedule import cosine_rate, ramp
 from models.learning.views import random_views
+from models.network.grid_layers import EqualLength, Fold
 from models.runtime.quiet import quiet_stderr
 
 with quiet_stderr():
@@ -311,7 +310,6 @@ class ContrastiveLearner(Learner):
         optimizer = MuonAdamW(weights, self._recipe.weight_decay)
         rng = np.random.default_rng([self._seed, self.step])
 
-        @tf.function
         def learn(rows: Any, targets: Any, rate: Any) -> None:
             with tf.GradientTape() as tape:
                 painted = decoder(rows, training=True)  # (b, 256, 256, 3)
@@ -320,10 +318,11 @@ class ContrastiveLearner(Learner):
                 loss = tf.reduce_mean(tf.square(painted - targets))
             optimizer.apply(tape.gradient(loss, weights), rate)
 
+        learn_graph = tf.function(learn)
         for step in range(n_steps):
             some = rng.permutation(len(pictures))[: self._recipe.n_painted]
             rate = cosine_rate(self._recipe.rate, 1, step, step / n_steps)
-            learn(encodings[some], pictures[some].astype(np.float32), np.float32(rate))
+            learn_graph(encodings[some], pictures[some].astype(np.float32), np.float32(rate))
 
     def _n_finishing_steps(self, n_steps: int) -> int:
         return min(self._recipe.finishing_steps, n_steps // 3)
@@ -333,7 +332,8 @@ def _smaller(pictures: Pictures, side_px: int) -> Pictures:
     """Return means of blocks, (b, side_px, side_px, 3)."""
     n, side = pictures.shape[:2]
     block = side // side_px
-    return pictures.reshape(n, side_px, block, side_px, block, 3).mean((2, 4))
+    means: Pictures = pictures.reshape(n, side_px, block, side_px, block, 3).mean((2, 4))
+    return means
 
 
 def _copy(trained: keras.Model, target: keras.Model) -> None:

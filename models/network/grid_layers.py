@@ -238,7 +238,7 @@ def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]
         np.exp(-0.5 * (((np.arange(n) + 0.5) / n - 0.5) / deviation) ** 2) for n in (height, width)
     )
     weights = down[:, None, None] * across[None, :, None]
-    return (weights / np.sqrt((weights**2).mean())).astype(np.float32)
+    return np.asarray(weights / np.sqrt((weights**2).mean()), np.float32)
 
 
 @_registered

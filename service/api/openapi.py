@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from index.search.response import API
 from service import schemas
-from service.route_table import API, ROUTES, Route
+from service.route_table import ROUTES, Route
 
 _WAYS_IN = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -80,7 +81,8 @@ def _components() -> dict[str, Any]:
     _, found = models_json_schema(
         sorted(wanted, key=lambda one: one[0].__name__), ref_template=_REF
     )
-    return found["$defs"]
+    definitions: dict[str, Any] = found["$defs"]
+    return definitions
 
 
 def _described(operation: Route) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     if not options:
         return schema
     rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default", "title")}
-    return rest | options[0]
+    return dict(rest | options[0])
 
 
 def _bodies(operation: Route) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
 
 from index.search.queries import Query, query_of_examples, query_of_id, query_of_vector
-from index.search.response import THUMBNAIL_ROUTE
+from index.search.response import API, THUMBNAIL_ROUTE
 from service import search
 from service.api.queries import query_of_file, query_of_indexed
 from service.api.responses import (
@@ -31,7 +31,6 @@ from service.guard.rate_limit import charge_more
 from service.guard.uploads import uploaded_file, whole_body
 from service.images import originals, reconstructions
 from service.process.request_log import note_mode
-from service.route_table import API
 from service.schemas import (
     AnyRequest,
     BatchBody,

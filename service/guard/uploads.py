@@ -168,4 +168,5 @@ def uploaded_file(request: Request, name: str) -> bytes:
     if len(given) != 1:
         why = "is missing: send the picture as a file" if not given else "is given more than once"
         raise InvalidRequest([(name, why)])
-    return given[0].read()
+    content: bytes = given[0].read()
+    return content

@@ -55,7 +55,7 @@ def rows_to_show(snapshot: Snapshot, cluster: int | None = None) -> list[int]:
     n = len(snapshot)
     rows = np.unique(np.linspace(0, n - 1, min(n, MAX_DOTS)).astype(np.int64))
     if cluster is None or snapshot.clusters is None:
-        return rows.tolist()
+        return [int(row) for row in rows]
     own = np.flatnonzero(snapshot.clusters.labels == cluster)[:MAX_DOTS]
     return [*np.setdiff1d(rows, own).tolist(), *own.tolist()]
 

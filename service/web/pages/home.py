@@ -22,5 +22,5 @@ def _example_rows(snapshot: Snapshot) -> list[int]:
     """Return the medoids of the largest groups, or evenly spaced rows if there are too few."""
     n = min(N_EXAMPLES, len(snapshot))
     if snapshot.clusters is not None and len(snapshot.clusters) >= n:
-        return snapshot.clusters.medoids[:n].tolist()
-    return np.linspace(0, len(snapshot) - 1, n).astype(int).tolist()
+        return [int(row) for row in snapshot.clusters.medoids[:n]]
+    return [int(row) for row in np.linspace(0, len(snapshot) - 1, n)]
