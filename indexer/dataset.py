@@ -88,7 +88,7 @@ def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
     """Return every file under a folder, relative to it, in the order of their paths' bytes.
 
     Hidden files and folders (a name that starts with ".") are left out. Links are followed; a
-    folder that is reached a second time, as in a loop of links, is not entered again; nor is
+    folder that is reached a second time, as in a loop of links, is not entered again. Neither is
     `leave_out`, which is meant for a data folder inside the picture folder.
 
     Raises

@@ -102,14 +102,14 @@ class Parts:
         EncodingsAlike
             If the encoder of a build gives different pictures the same vector.
         """
-        stages = {
+        steps = {
             "encode": self._encode,
             "top-k": self._find_neighbours,
             "groups": self._make_groups,
             "map": self._make_map,
             "check": self._check_quality,
         }
-        for name, make in stages.items():
+        for name, make in steps.items():
             with self.stages.stage(name):
                 make()
         return Manifest(

@@ -52,11 +52,11 @@ _SAMPLE_STARTS = 2
 
 
 class UnknownMethod(IndexerError, ValueError):
-    """There is no algorithm, or no elbow, of that name."""
+    """The algorithm or elbow has an unknown name."""
 
 
 class TooLittleMemory(IndexerError, ValueError):
-    """The memory bound leaves too small a sample for so many groups."""
+    """The memory limit allows too small a sample for this number of groups."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ class Grouping(GroupingOptions):
     n_clusters : int or None
         Number of groups; None to find it by the elbow.
     min_clusters, max_clusters : int
-        Numbers of groups that the elbow looks at; `max_clusters` is cut to the number of pictures.
+        Range of the search for the elbow; `max_clusters` is limited to the number of pictures.
     algorithm : str
         For the groups: "fasterpam" or "pyclustering".
     elbow : str
-        Which curve to read the number off: "kmedoids" (by FasterPAM), "kmeans" (Euclidean, as the
-        original did) or "pyclustering" (k-medoids by pyclustering: hours).
+        Error curve for the search: "kmedoids" (by FasterPAM), "kmeans" (Euclidean, as in the
+        original) or "pyclustering" (k-medoids by pyclustering, takes hours).
     seed : int
     matrix_bytes : int or None
-        Room for a dissimilarity matrix, 4 * n^2 bytes for n pictures; a larger collection is
+        Limit for a dissimilarity matrix, 4 * n^2 bytes for n pictures; a larger collection is
         sampled. None for 1.6 GB (20,000 pictures), and 256 MiB for samples of larger collections.
     """
 
@@ -93,12 +93,12 @@ class Grouping(GroupingOptions):
         return cls(**options.known(), other_keys=options.other_keys)
 
     def sample_size(self, n: int) -> int:
-        """Return how many of n pictures to compare with each other at a time.
+        """Return how many of n pictures are compared with each other at a time.
 
         Raises
         ------
         TooLittleMemory
-            If `matrix_bytes` leaves fewer than 40 pictures and 2 for each group.
+            If `matrix_bytes` allows fewer than 40 pictures plus 2 per group.
         """
         fits = math.isqrt((self.matrix_bytes or 4 * FULL_LIMIT**2) // 4)
         if n <= fits:
@@ -125,7 +125,7 @@ class _Choice:
 
     @property
     def medoids(self) -> Rows | None:
-        """Medoids that the sweep had with this number, if it had any."""
+        """Medoids that the sweep found for this number of groups, if any."""
         return self.curve.medoids.get(self.n_clusters)
 
 
@@ -234,7 +234,7 @@ def group_images(
 
 
 def _check(how: Grouping, n: int) -> None:
-    """Refuse what cannot be done before hours have gone into it."""
+    """Refuse impossible options before hours of work."""
     if how.n_clusters is not None:
         check_n_clusters(how.n_clusters, n)
     elif n > 1:
@@ -254,7 +254,7 @@ def _group_all(
     progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows, Assignment]:
-    """Compare all pictures with all."""
+    """Compare all pairs of pictures."""
     diss = dissimilarities(rows, progress=progress)
     choice = _choose(rows, np.arange(len(rows)), diss, how, progress, say)
     if how.algorithm == PYCLUSTERING:
@@ -271,7 +271,7 @@ def _group_by_samples(
     progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows, Assignment]:
-    """Compare the pictures of samples, and keep the medoids that suit the whole collection best."""
+    """Group samples, and keep the medoids with the lowest loss over the whole collection."""
     n, size = len(rows), how.sample_size(len(rows))
     say(
         f"{n} pictures are too many to compare all pairs. Grouping {N_SAMPLES} samples of {size} "
@@ -288,7 +288,7 @@ def _group_by_samples(
     return choice, medoids, best
 
 
-# The matrix of a sample lives in one of these two functions, so that there is never a second one.
+# The matrix of a sample is local to one of these two functions, so only one exists at a time.
 
 
 def _first_sample(
@@ -313,7 +313,7 @@ def _next_sample(
 
 
 def _draw(rng: np.random.Generator, n: int, size: int, keep: Rows | None = None) -> Rows:
-    """Draw rows for a sample, some of them given; rising."""
+    """Draw rows for a sample, including the given ones; sorted."""
     drawn = rng.choice(n, size, replace=False)
     if keep is None:
         return np.sort(drawn)
@@ -370,7 +370,7 @@ def _say_estimate(diss: Diss, numbers: range, say: Callable[[str], None]) -> Non
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that reads best, such as "45 s", "12 min" or "2.3 h"."""
+    """Return a time in a suitable unit, such as "45 s", "12 min" or "2.3 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

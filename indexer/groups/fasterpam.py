@@ -35,7 +35,7 @@ REFRESH = 50  # renew the sums from scratch after this many times n changed pict
 
 
 class InvalidNumberOfClusters(IndexerError, ValueError):
-    """There cannot be so many groups of these pictures."""
+    """The number of groups is not between 1 and the number of pictures."""
 
 
 class InvalidDissimilarities(IndexerError, ValueError):

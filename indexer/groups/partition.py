@@ -41,11 +41,11 @@ _MTIME_S = 2  # FAT keeps times to 2 s
 
 
 class PartitionError(IndexerError):
-    """The groups cannot be put into this folder."""
+    """The groups cannot be written into this folder."""
 
 
 class FolderNotEmpty(PartitionError):
-    """The folder holds something else, and `force` was not given."""
+    """The folder contains other files, and `force` was not given."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class Member:
 
 @dataclass
 class PartitionResult:
-    """What a partition has done.
+    """Result of a partition.
 
     Attributes
     ----------
     n_written, n_kept, n_removed : int
-        Pictures written; already there; and taken away, because an earlier partition of the same
+        Pictures written, already there, and removed because an earlier partition of the same
         folder had put them elsewhere.
     missing : list of str
-        Relative paths of pictures whose original is no longer there.
+        Relative paths of pictures whose original is missing.
     """
 
     n_written: int = 0
@@ -106,12 +106,12 @@ def partition(
     medoids : iterable of int
         Rows to mark as medoids.
     out : Path
-        Made if it is not there.
+        Created if it does not exist.
     mode : str
         "copy" (with times and permissions), "symlink" (absolute) or "hardlink".
     force : bool
-        Write into a folder that is not empty. Files of an earlier partition that have no place in
-        this one are removed; other files stay, unless one stands where a picture goes.
+        Write into a folder that is not empty. Files that only an earlier partition needed are
+        removed. Other files stay, unless a picture has the same path.
     progress : callable
         tqdm-compatible factory.
 
@@ -122,17 +122,17 @@ def partition(
     Raises
     ------
     FolderNotEmpty
-        If the folder holds something else than this very partition, begun before.
+        If the folder contains anything but an interrupted run of the same partition.
     PartitionError
-        If originals lie in the folder, or the file system cannot do what the mode needs.
+        If the folder contains originals, or the file system does not support the mode.
     DiskFull
-        If there is less room than the copies will need.
+        If there is too little space for the copies.
 
     Notes
     -----
     A copy is written under another name and then renamed, so that a file under its own name is
-    whole. After an interruption the same call goes on: what is there already (a copy with the
-    original's size and time, a link to it) is kept.
+    complete. After an interruption the same call continues: a copy with the original's size and
+    time, or a link to it, is kept.
     """
     if mode not in MODES:
         raise PartitionError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
@@ -147,9 +147,9 @@ def partition(
         )
     result = PartitionResult()
     todo = _still_to_write(targets, out, mode, result)
-    _check_room([member for member, _ in todo], out, mode)
+    _check_space([member for member, _ in todo], out, mode)
     out.mkdir(parents=True, exist_ok=True)
-    # The list comes first, so that an interrupted run is known for one.
+    # Written first, so that an interrupted run can be recognised.
     replace_text(out / LIST_FILE, json.dumps(_both(before, plan)))
     result.n_removed = _remove_strays(set(before["files"]) - set(targets), out)
     with progress(total=len(todo), desc="partition", unit="image") as bar:
@@ -198,7 +198,7 @@ def _file_name(member: Member, is_medoid: bool, with_hash: bool) -> str:
 
 
 def _cut(text: str, n_bytes: int) -> str:
-    """Return the longest beginning of a text that takes at most so many bytes."""
+    """Return the longest prefix of a text of at most `n_bytes` bytes."""
     while len(os.fsencode(text)) > n_bytes:
         text = text[:-1]
     return text
@@ -221,10 +221,10 @@ def _is_empty(out: Path) -> bool:
 
 
 def _earlier_plan(out: Path) -> dict[str, Any]:
-    """Return the mode and the files of an earlier partition of the folder, as it wrote down."""
+    """Return the mode and the files of an earlier partition, from its list file."""
     try:
         found = json.loads((out / LIST_FILE).read_text(encoding="utf-8"))
-        # Only names of this module's own making: the list must not lead out of the folder.
+        # Only names that this module makes: the list must not lead out of the folder.
         return {"mode": found["mode"], "files": [path for path in found["files"] if _is_ours(path)]}
     except (FileNotFoundError, NotADirectoryError):
         return {"mode": None, "files": []}
@@ -246,7 +246,7 @@ def _is_ours(path: Any) -> bool:
 def _still_to_write(
     targets: dict[str, Member], out: Path, mode: str, result: PartitionResult
 ) -> list[tuple[Member, Path]]:
-    """Count what is there and what is missing; return the rest."""
+    """Count pictures that are present or missing; return the others."""
     todo = []
     for path, member in targets.items():
         if not member.source.is_file():
@@ -275,7 +275,7 @@ def _original(source: Path) -> Path:
     return Path(os.path.abspath(source))
 
 
-def _check_room(members: Sequence[Member], out: Path, mode: str) -> None:
+def _check_space(members: Sequence[Member], out: Path, mode: str) -> None:
     if mode != COPY:
         return
     needed = sum(member.source.stat().st_size for member in members)

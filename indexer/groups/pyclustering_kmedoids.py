@@ -30,22 +30,22 @@ _PILOT_CLUSTERS = (5, 20)
 
 
 class PyclusteringTooSlow(IndexerError, ValueError):
-    """Without its C++ core pyclustering would need days for so many pictures."""
+    """pyclustering would need days for this number of pictures."""
 
 
 class NoCore(UserWarning):
-    """pyclustering runs without its C++ core, some hundred times more slowly."""
+    """pyclustering runs without its C++ core, about a hundred times slower."""
 
 
 def has_core() -> bool:
-    """Say whether pyclustering's C++ core, which exists for x86 only, works here."""
+    """Return whether pyclustering's C++ core, which exists for x86 only, works here."""
     from pyclustering.core.wrapper import ccore_library
 
     return bool(ccore_library.workable())
 
 
 def check_core(n: int) -> None:
-    """Warn where there is no C++ core, and refuse where that would take days.
+    """Warn if there is no C++ core, and refuse if grouping would take days.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pictures for people: the elbow's curve, and a sheet of thumbnails for a group."""
+"""Plots of groups: the error curve with its elbow, and a sheet of thumbnails per group."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEDOID_COLOUR = (214, 90, 20)
 
 
 class NoCurve(IndexerError, ValueError):
-    """The groups were made without a sweep, so there is no curve to draw."""
+    """The groups were made without a sweep, so there is no error curve to draw."""
 
 
 def plot_elbow(clusters: Clusters, path: Path) -> None:
@@ -33,7 +33,7 @@ def plot_elbow(clusters: Clusters, path: Path) -> None:
     clusters : Clusters
         With the curve of a sweep.
     path : Path
-        Replaced if it is there.
+        Replaced if it exists.
 
     Raises
     ------
@@ -78,9 +78,9 @@ def group_sheet(
     thumbnail : callable
         Row to the bytes of a small picture.
     path : Path
-        Replaced if it is there.
+        Replaced if it exists.
     max_members : int
-        Pictures on the sheet, at least 1; the title tells how many more the group has.
+        Pictures on the sheet, at least 1; the title says if the group has more.
 
     Raises
     ------

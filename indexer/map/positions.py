@@ -1,8 +1,8 @@
 """A map of the collection: its vectors laid out in the plane.
 
-Small collections by t-SNE (van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008;
-Barnes-Hut: van der Maaten, JMLR 15, 2014) of their 30 leading principal components, larger ones by
-the two leading ones.
+Small collections are laid out by t-SNE (van der Maaten and Hinton, "Visualizing Data using t-SNE",
+JMLR 9, 2008; Barnes-Hut: van der Maaten, JMLR 15, 2014) from 30 principal components, large ones by
+the first two principal components.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from index.snapshot import Snapshot
 from indexer.groups.principal_components import principal_components
 
 MOST_FOR_TSNE = 5_000  # pictures; its time grows faster than their number, 8 s for 3,000
-_FEWEST_FOR_TSNE = 20  # fewer have no neighbourhoods to keep
-_N_COMPONENTS = 30  # that t-SNE starts from
+_FEWEST_FOR_TSNE = 20  # fewer pictures have no neighbourhoods to preserve
+_N_COMPONENTS = 30  # input of t-SNE
 _PERPLEXITY = 30.0
 _TSNE_STEPS = 500
-_N_NEIGHBOURS = 3  # that a new picture is placed between
-_SHARPNESS = 4  # how much more the closest of them counts
+_N_NEIGHBOURS = 3  # a new picture is placed between them
+_SHARPNESS = 4  # exponent of their scores: a higher one gives the closest more weight
 
 
 def draw_map(store: VectorStore, seed: int = 0) -> MapPoints:
@@ -63,7 +63,7 @@ def _tsne(components: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 
 def carry_map(live: Snapshot, table: TopKTable, old_rows: NDArray[np.int64], folder: Path) -> bool:
-    """Keep the places of the pictures that stay, and put each new one between its neighbours.
+    """Keep the positions of the old pictures, and place each new one between its neighbours.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def carry_map(live: Snapshot, table: TopKTable, old_rows: NDArray[np.int64], fol
     Returns
     -------
     is_carried : bool
-        False where that cannot be: there is no map, or a new picture has no neighbour on it.
+        False if there is no old map, or a new picture has no neighbour on it.
     """
     if live.map_points is None:
         return False

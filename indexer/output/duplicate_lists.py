@@ -12,7 +12,7 @@ from index.search.duplicates import DuplicateGroup
 
 
 def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield a heading a group and a line a picture."""
+    """Yield a heading per group and a line per picture."""
     for number, group in enumerate(groups, 1):
         yield f"group {number}: {len(group.images)} pictures, {group.kind}"
         for image, score in zip(group.images, group.scores, strict=True):
@@ -21,7 +21,7 @@ def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
 
 
 def as_json(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield one JSON object a group."""
+    """Yield one JSON object per group."""
     for group in groups:
         yield json.dumps(as_dict(group), ensure_ascii=False)
 
@@ -43,7 +43,7 @@ def as_dict(group: DuplicateGroup) -> dict[str, Any]:
 
 
 def as_csv(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield a heading and a line a picture, its group numbered from 1."""
+    """Yield a heading and a line per picture; groups are numbered from 1."""
     yield "group,kind,id,path,width,height,size_bytes,score"
     for number, group in enumerate(groups, 1):
         for image in as_dict(group)["images"]:
@@ -57,7 +57,7 @@ def _csv_line(values: list[Any]) -> str:
 
 
 def printable(path: str) -> str:
-    """Show a path on one line whatever its name holds."""
+    """Return a path on one line, whatever characters it contains."""
     return path if path.isprintable() else repr(path)
 
 

@@ -1,6 +1,7 @@
-"""Export: the collection as plain files, in the forms of the original notebooks.
+"""Export: the collection as plain files, in the formats of the original notebooks.
 
-The square files hold negated cosines, as there: -1 is most alike. They are written line by line.
+The square files contain negated cosines, as in the original: -1 is most alike. They are written
+line by line.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def export(
     ----------
     snapshot : Snapshot
     out : Path
-        Folder; made if need be.
+        Folder; created if it does not exist.
     full_limit : int
         Above this number of pictures the square files are replaced by the top-k table.
     progress : callable
@@ -51,7 +52,7 @@ def export(
     Returns
     -------
     sentences : list of str
-        What a user should know of what was left out.
+        Messages about omitted files.
 
     Notes
     -----

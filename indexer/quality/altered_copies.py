@@ -1,7 +1,7 @@
-"""How good an encoder is without labels: whether altered copies find their originals.
+"""The quality of an encoder without labels: the share of altered copies that find their original.
 
-A sample of pictures is read from the original files, altered in full size, and sent the ordinary
-way through preprocessing and encoder; the whole collection is searched.
+A sample of pictures is read from the original files and altered at full size. The copies then pass
+through the usual preprocessing and encoder, and the whole collection is searched.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import decode, shrink, to_pixels
 from models.runtime.threads import cpu_count, ordered_map
 
-MIN_PICTURES = 20  # among fewer, to be found first means little
+MIN_PICTURES = 20  # with fewer, being found first means little
 DEFAULT_SAMPLE = 200
 BUILD_SAMPLE = 100
 BUILD_SECONDS = 20.0
@@ -90,7 +90,7 @@ class Recall:
         return min(ALTERATIONS, key=lambda one: self.n_found[one.name])
 
     def sentence(self) -> str:
-        """Say it to somebody who knows nothing of encoders."""
+        """Return a sentence for readers who know nothing about encoders."""
         found, asked = sum(self.n_found.values()), self.n_pictures * len(self.n_found)
         start = (
             f"{self.n_pictures:,} pictures were cropped, mirrored, recompressed, shrunk, "
@@ -111,7 +111,7 @@ def _in_100(found: int, asked: int) -> str:
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """What is known of a collection's quality without labels.
+    """The quality of a collection, measured without labels.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class SelfCheck:
     spread: Spread
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what quality.json holds: figures to show, and behind them the details."""
+        """Return the content of quality.json: the main figures first, then the details."""
         recall = self.recall.recall_at_1
         hardest = self.recall.hardest
         return {
@@ -153,7 +153,7 @@ class SelfCheck:
 
 
 class EncodesQueries(Protocol):
-    """What is needed of `models.encoder.Encoder`."""
+    """The part of `models.encoder.Encoder` that the check needs."""
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (256, 256, 3) uint8 pixels, and crops of them, to (1 + m, dim) unit rows."""
@@ -195,8 +195,8 @@ def self_check(
     n_pictures : int
         To alter, at most.
     max_seconds : float, optional
-        No picture but the first is begun after this time, so fewer may be altered than were
-        asked for.
+        After this time no further picture is started, so fewer than `n_pictures` may be altered.
+        At least one is.
     progress : callable
         tqdm-compatible factory.
 
@@ -260,15 +260,15 @@ def recall_of_copies(
     max_seconds: float | None = None,
     progress: Progress = QUIET,
 ) -> Recall:
-    """Alter the pictures of some rows in every way, and count the copies that find their original.
+    """Apply every alteration to the pictures of some rows; count copies that find their original.
 
-    A copy finds its original if no picture scores higher by more than 1e-6: of two equal pictures
-    either will do.
+    A copy finds its original if no other picture scores higher by more than 1e-6. Of two equal
+    pictures, either counts.
 
     Raises
     ------
     NothingToCheck
-        If not one file can be read.
+        If no file can be read.
     """
     found = np.zeros(len(ALTERATIONS), np.int64)
     n_pictures = n_unread = 0
@@ -293,16 +293,16 @@ def recall_of_copies(
 def _in_threads(
     subject: Subject, records: Sequence[ImageRecord], seed: int, max_seconds: float | None
 ) -> Iterator[NDArray[np.bool_] | None]:
-    """Yield `_check_picture` of each record, until the time is up; of one at least."""
+    """Yield `_check_picture` of each record until the time is up; at least one."""
     return ordered_map(
         lambda record: _check_picture(subject, record, seed),
         _until(records, max_seconds),
-        n_ahead=cpu_count() + 1,  # little more than what is at work when the time is up
+        n_ahead=cpu_count() + 1,  # little work is left to finish when the time is up
     )
 
 
 def _until(records: Sequence[ImageRecord], max_seconds: float | None) -> Iterator[ImageRecord]:
-    """Yield records until the time is up, but the first one in any case."""
+    """Yield records until the time is up; at least the first one."""
     end = math.inf if max_seconds is None else time.monotonic() + max_seconds
     for place, record in enumerate(records):
         if place > 0 and time.monotonic() > end:
@@ -311,7 +311,7 @@ def _until(records: Sequence[ImageRecord], max_seconds: float | None) -> Iterato
 
 
 def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[np.bool_] | None:
-    """Say of each alteration whether it leads back; None if the file is not what was indexed."""
+    """Return for each alteration whether it is found; None if the file is gone or has changed."""
     try:
         _, data = read_file(record.file_under(subject.root), COLLECTION_LIMITS)
         if hashlib.sha256(data).hexdigest() != record.sha256:

@@ -1,4 +1,4 @@
-"""Use cases of `evaluate`: with labels a table and a picture sheet, without them altered copies."""
+"""Use cases of `evaluate`: a table and a picture sheet with labels, altered copies without."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Labelled:
         }
 
     def write_sheet(self, path: Path) -> None:
-        """Draw the worst queries with their nearest, the wrong ones framed.
+        """Draw the worst queries with their neighbours, wrong ones framed.
 
         Raises
         ------
@@ -83,7 +83,7 @@ def check_snapshot(
     n_pictures: int = DEFAULT_SAMPLE,
     progress: Progress = QUIET,
 ) -> SelfCheck:
-    """Check the pictures of a snapshot without labels; see `quality.self_check`.
+    """Check the pictures of a snapshot without labels; see `altered_copies.self_check`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def check_snapshot(
     images : Path, optional
         Folder of the pictures, if it has moved.
     seed, n_pictures, progress
-        As `quality.self_check` takes them.
+        As in `altered_copies.self_check`.
     """
     encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     root = images or snapshot.image_root
