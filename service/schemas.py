@@ -624,6 +624,9 @@ def decode_base64(text: str) -> bytes:
     InvalidRequest
         If the text is not valid base64.
     """
+    if text[:8].lower().startswith(("http://", "https://")):
+        why = "is an address, which is not fetched: send the picture as base64"
+        raise InvalidRequest([("image", why)])
     _, _, tail = text.partition(",") if text.startswith("data:") else ("", "", text)
     try:
         return base64.b64decode("".join(tail.split()), validate=True)

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import io
-from typing import IO, Any
+from typing import IO
 
 from flask import Flask, Request
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
 
-from service.errors import InvalidRequest, MalformedBody, TooSlow
-
-_MB = 1 << 20
-MAX_TEXT_BYTES = _MB  # text fields of one form; the hidden picture of a page needs 0.3 MB
-MAX_FIELDS = 20
+from service.errors import InvalidRequest, MalformedBody, TooSlow, UnsupportedBody
+from service.guard.form_parser import MB, NO_FILE, TOO_LARGE, StrictParser
 
 
 def install(app: Flask, max_body_bytes: int) -> None:
     """Let an application read bodies in memory and within the limits."""
     app.request_class = InMemoryRequest
-    app.config.update(
-        MAX_CONTENT_LENGTH=max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
-        MAX_FORM_PARTS=MAX_FIELDS,
-    )
-
-
-class StrictParser(FormDataParser):
-    """Parse forms, and raise an error for a form that is malformed."""
-
-    def parse(self, *args: Any, **options: Any) -> Any:
-        """Parse a body; see `FormDataParser.parse`."""
-        self.silent = False  # otherwise a malformed body would look like an empty form
-        try:
-            return super().parse(*args, **options)
-        except ValueError as error:
-            raise MalformedBody(f"the form is malformed: {error}") from error
+    app.config.update(MAX_CONTENT_LENGTH=max_body_bytes)
 
 
 class InMemoryRequest(Request):
@@ -87,13 +67,17 @@ def receive(request: Request) -> None:
         If the body or a part of the form exceeds its limit.
     MalformedBody
         If the body is not the form that its Content-Type announces.
+    InvalidRequest
+        If the picture of a form is not a file.
+    UnsupportedBody
+        If the body is compressed.
     TooSlow
         If the body is incomplete: the client has gone, or was too slow and has been cut off.
     """
     body = CountedBody(request.environ["wsgi.input"])
     request.environ["wsgi.input"] = body
     try:
-        if request.mimetype == "multipart/form-data":
+        if request.mimetype == "multipart/form-data" and not _is_compressed(request):
             _ = request.files
         else:
             request.get_data()
@@ -107,6 +91,12 @@ def receive(request: Request) -> None:
         raise
     if body.is_cut_off(request.content_length):
         raise _too_slow()
+    if _is_compressed(request):
+        raise UnsupportedBody("compressed body: send it without Content-Encoding")
+
+
+def _is_compressed(request: Request) -> bool:
+    return request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
 
 
 def _too_slow() -> TooSlow:
@@ -118,11 +108,8 @@ def _too_large(request: Request, n_bytes: int) -> RequestEntityTooLarge:
     most, announced = request.max_content_length, request.content_length
     # Without an announced length, Werkzeug stops reading at the limit.
     if most is not None and (n_bytes >= most if announced is None else announced > most):
-        return RequestEntityTooLarge(f"request too large: the limit is {most / _MB:.3g} MB")
-    text_mb = MAX_TEXT_BYTES // _MB
-    return RequestEntityTooLarge(
-        f"form too large: the limit is {MAX_FIELDS} fields with {text_mb} MB of text"
-    )
+        return RequestEntityTooLarge(f"request too large: the limit is {most / MB:.3g} MB")
+    return RequestEntityTooLarge(TOO_LARGE)
 
 
 def whole_body(request: Request) -> bytes:
@@ -161,12 +148,15 @@ def uploaded_file(request: Request, name: str) -> bytes:
         If the form has no file, several files, or a file with another name.
     """
     files = request.files
-    strays = [(other, "is not a file of this request") for other in files if other != name]
+    why = f"is not a file of this request: send the picture in {name}"
+    strays = [(other, why) for other in files if other != name]
     if strays:
         raise InvalidRequest(strays)
     given: list[FileStorage] = files.getlist(name)
-    if len(given) != 1:
-        why = "is missing: send the picture as a file" if not given else "is given more than once"
-        raise InvalidRequest([(name, why)])
+    if not given:
+        missing = "is missing: send the picture as a file"
+        raise InvalidRequest([(name, NO_FILE if name in request.form else missing)])
+    if len(given) > 1:
+        raise InvalidRequest([(name, "is given more than once")])
     content: bytes = given[0].read()
     return content

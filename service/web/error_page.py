@@ -12,7 +12,7 @@ _TITLES = {  # by the code of the failure
     "unauthorized": "Key required",
     "not_found": "Not found",
     "method_not_allowed": "Not possible here",
-    "too_large": "Picture too large",
+    "too_large": "Too large",
     "unsupported_type": "Not a supported picture",
     "undecodable": "Picture cannot be read",
     "invalid": "That did not work",

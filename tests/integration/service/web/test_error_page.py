@@ -16,7 +16,7 @@ from tests.helpers.pictures import picture_bytes
         (b"", 422, "That did not work"),
         (b"hello", 415, "Not a supported picture"),
         (picture_bytes()[:50], 422, "Picture cannot be read"),
-        (bytes(9 * 2**20), 413, "Picture too large"),
+        (bytes(9 * 2**20), 413, "Too large"),
     ],
     ids=["empty", "text", "truncated", "too large"],
 )
