@@ -48,7 +48,8 @@ class BuildOptions:
         Encoder to use instead of training one: a folder with encoder.tflite and encoder.json, a
         tflite file, or "keras:" and a name in keras.applications.
     encoder_range : str or None
-        Pixel range that a tflite file expects; one of `models.external.tflite_encoder.RANGES`.
+        Pixel range that a tflite file expects: one of `PIXEL_RANGES` in
+        models/external/tflite_encoder.py.
     weights : Path or None
         Weights of a "keras:" encoder; None to download the published ones.
     retrain : bool

@@ -1,4 +1,4 @@
-"""Encodings back to pictures with a tflite file: what the model saw."""
+"""Reconstruct pictures from encodings with a tflite file."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,11 +21,11 @@ class DecoderInfo:
     encoder_fingerprint : str
         The encoder that it was trained with.
     dim : int
-        Numbers in an encoding.
+        Length of an encoding.
     output_side_px : int
-        Side of the square that it paints.
+        Side of the square that it gives.
     encoding_norm : float
-        Usual length of an encoding; a unit vector has lost its own.
+        Usual norm of an encoding. A unit vector has lost its own.
     sha256 : str
         Of the tflite file.
     schema_version : int
@@ -56,7 +56,7 @@ class DecoderInfo:
 
 
 class Decoder:
-    """Encodings to pictures. Safe in threads.
+    """Reconstructs pictures from encodings. Safe in threads.
 
     Attributes
     ----------
@@ -74,20 +74,21 @@ class Decoder:
         Raises
         ------
         ModelMismatch
-            If the two files do not belong together or cannot be read.
+            If the files cannot be read or do not belong together.
         """
         info = DecoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
         side = info.output_side_px
         if (model.input_shape, model.output_shape) != ((info.dim,), (side, side, 3)):
             raise ModelMismatch(
-                f"decoder.tflite maps {model.input_shape} to {model.output_shape}, decoder.json "
-                f"says ({info.dim},) to {(side, side, 3)}; copy both from the same export"
+                f"decoder.tflite maps {model.input_shape} to {model.output_shape}, but "
+                f"decoder.json says ({info.dim},) to {(side, side, 3)}: copy both files from the "
+                "same export"
             )
         return cls(model, info)
 
     def decode(self, encodings: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Paint pictures from encodings.
+        """Reconstruct pictures from encodings.
 
         Parameters
         ----------
@@ -102,12 +103,12 @@ class Decoder:
         Raises
         ------
         ModelMismatch
-            If the rows have another length than the decoder's.
+            If the encodings have the wrong length.
         """
         if encodings.ndim != 2 or encodings.shape[1] != self.info.dim:
             raise ModelMismatch(
-                f"encodings have shape {encodings.shape}, the decoder expects "
-                f"(n, {self.info.dim}); use the encoder that it was trained with"
+                f"encodings have shape {encodings.shape}, but the decoder expects "
+                f"(n, {self.info.dim}): use the encoder that it was trained with"
             )
         side = self.info.output_side_px
         images = np.empty((len(encodings), side, side, 3), np.uint8)  # (n, side, side, 3)
@@ -117,7 +118,7 @@ class Decoder:
         return images
 
     def decode_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Paint pictures from unit vectors, taking all encodings as equally long.
+        """Reconstruct pictures from unit vectors, as if all encodings had the same norm.
 
         Parameters and results as `decode`.
         """

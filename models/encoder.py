@@ -1,4 +1,4 @@
-"""Pixels to unit vectors with a tflite file: what indexer and service both use."""
+"""Turn pixels into unit vectors with a tflite file; used by indexer and service alike."""
 
 import math
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +15,7 @@ from models.preprocess import SIDE_PX, shrink
 from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
 
 SCHEMA_VERSION = 1
+FINGERPRINT_LENGTH = 16  # hex digits
 _OPTIONAL_FIELDS = frozenset({"input_offset", "framings_sha256"})  # older files lack them
 Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
@@ -26,31 +27,31 @@ class EncoderInfo:
     Attributes
     ----------
     architecture : str
-        Name in `models.autoencoder.ARCHITECTURES`; of an encoder that was not trained here,
-        "keras:" and its name there, or the name of its file.
+        Name in `models.autoencoder.ARCHITECTURES`. For an external encoder: "keras:" and its name
+        in keras.applications, or the name of its file.
     input_side_px : int
-        Side of the square that the file takes; the 256 pixels are brought to it.
+        Side of the square that the file expects; pictures are resized to it from 256 px.
     input_scale : float or tuple of 3 float
-        What 0..255 is multiplied with, for all channels or for red, green and blue.
+        Factor of the pixels 0..255, for all channels or for red, green and blue.
     dim : int
-        Numbers in a vector.
+        Length of a vector.
     code_shape : tuple of int
-        Height, width and channels of the encoding before it was flattened; product is `dim`.
-        Only (dim,) where the encoding has no places.
+        Height, width and channels of the encoding before it was flattened; their product is `dim`.
+        (dim,) if the encoding has no spatial grid.
     fingerprint : str
-        16 hex digits, of `sha256` and, for an encoder that was not made here, of the scaling:
-        equal fingerprints give comparable vectors.
+        16 hex digits of `sha256`; for an external encoder, of `sha256` and the scaling. Encoders
+        with equal fingerprints give comparable vectors.
     sha256 : str
         Of the tflite file.
     n_steps, seed : int
-        What repeats the training; 0 where it was not trained here.
+        They repeat the training; 0 for an external encoder.
     created_by : dict
         Library versions.
     schema_version : int
     input_offset : float or tuple of 3 float
-        What is added after the multiplication.
+        Added after the multiplication.
     framings_sha256 : str or None
-        Of the framings.tflite beside it; None where the encoder has none.
+        Of the framings.tflite beside it; None if the encoder has no crop search.
     """
 
     architecture: str
@@ -86,12 +87,12 @@ class EncoderInfo:
 
 
 def _hashable(value: Any) -> Any:
-    """Return a list of JSON as the tuple that it was."""
+    """Turn a list from JSON back into a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 
 class Encoder:
-    """Pictures to unit vectors. Safe in threads.
+    """Turns pictures into unit vectors. Safe in threads.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Encoder:
 
     @classmethod
     def open(cls, tflite_path: Path, n_threads: int = 1, with_crops: bool = True) -> "Encoder":
-        """Open an encoder, the `.json` of the same name beside it, and its crops if any.
+        """Open an encoder, the `.json` of the same name beside it, and its crop encoder if any.
 
         Parameters
         ----------
@@ -114,12 +115,12 @@ class Encoder:
         n_threads : int
             Threads that one `encode` uses. The vectors do not depend on it.
         with_crops : bool
-            False opens none, so that `encode_crops` gives none.
+            False: do not open the crop encoder, so `encode_crops` gives no vectors.
 
         Raises
         ------
         ModelMismatch
-            If the files do not belong together or cannot be read.
+            If the files cannot be read or do not belong together.
         """
         info = EncoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
@@ -133,12 +134,12 @@ class Encoder:
 
     @property
     def dim(self) -> int:
-        """Return the number of columns of a vector."""
+        """Return the length of a vector."""
         return self.info.dim
 
     @property
     def fingerprint(self) -> str:
-        """Return the name of this encoder: 16 hex digits."""
+        """Return the fingerprint of this encoder: 16 hex digits."""
         return self.info.fingerprint
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -152,8 +153,8 @@ class Encoder:
         Returns
         -------
         vectors : ndarray of shape (n, dim), float32
-            Rows of length 1, C-contiguous. Equal pictures give equal rows bit for bit, in
-            whatever batch or thread. A zero encoding becomes `constant_vector(dim)`.
+            Rows of length 1, C-contiguous. Equal pictures give equal rows, bit for bit, in any
+            batch or thread. A zero encoding becomes `constant_vector(dim)`.
 
         Raises
         ------
@@ -163,7 +164,7 @@ class Encoder:
         return unit_rows(self.encodings(images))
 
     def encode_crops(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what larger pictures would look like that each picture may be a piece of.
+        """Return crop vectors: those of the larger pictures that each picture may be a crop of.
 
         Parameters
         ----------
@@ -173,7 +174,7 @@ class Encoder:
         Returns
         -------
         vectors : ndarray of shape (n, m, dim), float32
-            Unit rows; m is 9 for the deep network, and 0 for an encoder without crops.
+            Unit rows. m is 9 for the deep network, and 0 for an encoder without crop search.
             `index.search.crops` searches with them.
 
         Raises
@@ -188,7 +189,7 @@ class Encoder:
         return unit_rows(encodings.reshape(-1, self.dim)).reshape(encodings.shape)
 
     def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what to search with for one picture.
+        """Return the vectors to search with for one picture.
 
         Parameters
         ----------
@@ -197,17 +198,17 @@ class Encoder:
         Returns
         -------
         vectors : ndarray of shape (1 + m, dim), float32
-            As `encode` and, after it, `encode_crops` give them.
+            The vector of `encode`, then those of `encode_crops`.
         """
         images = pixels[np.newaxis]
         return np.concatenate([self.encode(images), self.encode_crops(images)[0]])
 
     def encodings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the network itself gives: as `encode`, but not normalised."""
+        """Return the encodings before normalisation; else as `encode`."""
         return self._run(self._model, images).reshape(len(images), self.dim)
 
     def _run(self, model: LiteModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what a model gives for pictures, (n, *its output's shape)."""
+        """Return the outputs of a model for pictures, (n, *output_shape)."""
         _check_images(images)
         outputs = np.empty((len(images), *model.output_shape), np.float32)
         for rows in batches(len(images)):
@@ -216,7 +217,7 @@ class Encoder:
         return outputs
 
     def _scaled(self, squares: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.uint8]:
-        """Return 0..255 as the file takes it: bytes as they are, floats scaled."""
+        """Return pixels 0..255 in the range that the file expects; bytes stay as they are."""
         if self._model.input_dtype == np.uint8:
             return np.rint(squares).astype(np.uint8)
         scaled = squares * np.asarray(self.info.input_scale, np.float32)
@@ -224,7 +225,7 @@ class Encoder:
 
 
 def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to length 1; a zero row becomes the constant vector.
+    """Scale rows to length 1. A zero row becomes the constant vector.
 
     Parameters
     ----------
@@ -238,15 +239,15 @@ def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises
     ------
     EncoderError
-        If a number is NaN or infinite.
+        If a value is NaN or infinite.
     """
-    wide = np.asarray(encodings, np.float64)  # squares of small numbers stay numbers
+    wide = np.asarray(encodings, np.float64)  # squares of small numbers do not vanish
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))  # (n,)
     if not np.isfinite(norms).all():
         bad = np.flatnonzero(~np.isfinite(norms))
         raise EncoderError(
-            f"{len(bad)} of {len(norms)} encodings are not finite (first: row {bad[0]}); "
-            "the encoder is broken, train it anew"
+            f"{len(bad)} of {len(norms)} encodings are not finite (first: row {bad[0]}): "
+            "the encoder is broken, train it again"
         )
     vectors = (wide / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
     vectors[norms == 0] = constant_vector(encodings.shape[1])
@@ -254,7 +255,7 @@ def unit_rows(encodings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def constant_vector(dim: int) -> NDArray[np.float32]:
-    """Return the unit vector of equal numbers, which stands for a zero encoding.
+    """Return the unit vector of equal numbers, which replaces a zero encoding.
 
     Parameters
     ----------
@@ -268,7 +269,7 @@ def constant_vector(dim: int) -> NDArray[np.float32]:
 
 
 def count_zero_encodings(vectors: NDArray[np.float32]) -> int:
-    """Count the rows that are `constant_vector`, that is whose encoding was zero.
+    """Count the rows that are `constant_vector`, because their encoding was zero.
 
     Parameters
     ----------
@@ -282,7 +283,7 @@ def count_zero_encodings(vectors: NDArray[np.float32]) -> int:
 
 
 def to_side(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
-    """Bring pictures to another side: means of whole blocks where it divides 256, else bilinear.
+    """Resize pictures: by means of whole blocks if the side divides 256, else bilinearly.
 
     Parameters
     ----------
@@ -294,7 +295,7 @@ def to_side(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of shape (n, side_px, side_px, 3), float32
-        0..255; whole numbers where they were interpolated.
+        0..255; whole numbers if the side does not divide 256.
     """
     if SIDE_PX % side_px == 0:
         return shrink(images, side_px)
@@ -311,8 +312,8 @@ def _check_shapes(model: LiteModel, info: EncoderInfo) -> None:
     found = (model.input_shape, (math.prod(model.output_shape),))
     if found != expected:
         raise ModelMismatch(
-            f"encoder.tflite maps {found[0]} to {found[1]}, encoder.json says {expected[0]} to "
-            f"{expected[1]}; copy both files from the same export"
+            f"encoder.tflite maps {found[0]} to {found[1]}, but encoder.json says {expected[0]} to "
+            f"{expected[1]}: copy both files from the same export"
         )
 
 
@@ -321,7 +322,7 @@ def _check_crop_encoder(crops: LiteModel, model: LiteModel) -> None:
     if not is_of_one_picture or crops.output_shape[1:] != model.output_shape:
         raise ModelMismatch(
             f"{CROP_ENCODER_FILE} maps {crops.input_shape} to {crops.output_shape}, "
-            f"encoder.tflite {model.input_shape} to {model.output_shape}; copy both files from "
+            f"but encoder.tflite {model.input_shape} to {model.output_shape}: copy both files from "
             "the same export"
         )
 
@@ -329,6 +330,6 @@ def _check_crop_encoder(crops: LiteModel, model: LiteModel) -> None:
 def _check_images(images: NDArray[np.uint8]) -> None:
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE_PX, SIDE_PX, 3):
         raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}, not uint8 of "
-            f"(n, {SIDE_PX}, {SIDE_PX}, 3); make them with preprocess.to_pixels"
+            f"images are {images.dtype} of shape {images.shape}, not uint8 of shape "
+            f"(n, {SIDE_PX}, {SIDE_PX}, 3): make them with preprocess.to_pixels"
         )

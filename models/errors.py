@@ -8,12 +8,12 @@
     │   ├── UndecodableImage    code "undecodable"
     │   └── ImageTooLarge       code "too_large"
     ├── ModelMismatch           model files that do not belong together
-    ├── EncoderError            the encoder gave something that is no encoding
-    ├── PretrainedUnavailable   a named network or its weights cannot be had
+    ├── EncoderError            an encoding is not finite
+    ├── ExternalEncoderUnavailable   the external encoder or its weights cannot be loaded
     └── TrainingError
-        ├── TooFewImages
-        ├── ObjectiveMismatch   the network cannot be trained so
-        ├── TrainingDiverged    the loss is no longer a number
+        ├── TooFewImages        there is no picture
+        ├── ObjectiveMismatch   the network does not support the objective
+        ├── TrainingDiverged    the loss is no longer finite
         └── EncodingCollapse    all pictures get nearly the same encoding
 """
 
@@ -25,7 +25,7 @@ class ModelsError(Exception):
 
 
 class PictureError(ModelsError):
-    """Say that one picture cannot be used.
+    """One picture cannot be used.
 
     Attributes
     ----------
@@ -37,37 +37,37 @@ class PictureError(ModelsError):
 
 
 class UnknownFormat(PictureError):
-    """The bytes are no picture of a kind that is read here."""
+    """The bytes are not of a supported picture format."""
 
     code = "unsupported_type"
 
 
 class UndecodableImage(PictureError):
-    """The bytes begin like a picture of a known kind, but are empty, cut off or broken."""
+    """The file is empty, or has a supported format but is cut off or broken."""
 
     code = "undecodable"
 
 
 class ImageTooLarge(PictureError):
-    """The picture has more bytes or pixels than the limits allow."""
+    """The picture exceeds the limits on bytes or pixels."""
 
     code = "too_large"
 
 
 class ModelMismatch(ModelsError):
-    """Model files do not belong together, or are of a schema that is not read here."""
+    """Model files are missing, broken, of another schema, or do not belong together."""
 
 
 class EncoderError(ModelsError):
-    """The encoder gave numbers that are no encoding (NaN or infinite)."""
+    """An encoding has NaN or infinite values."""
 
 
-class PretrainedUnavailable(ModelsError):
-    """There is no network of this name, or its weights cannot be loaded."""
+class ExternalEncoderUnavailable(ModelsError):
+    """There is no external encoder of this name, or its weights cannot be loaded."""
 
 
 class TrainingError(ModelsError):
-    """Base of what can go wrong while training."""
+    """Base of all errors of training."""
 
 
 class TooFewImages(TrainingError):
@@ -75,7 +75,7 @@ class TooFewImages(TrainingError):
 
 
 class ObjectiveMismatch(TrainingError):
-    """The architecture cannot be trained with this objective."""
+    """The architecture does not support the objective."""
 
 
 class TrainingDiverged(TrainingError):
@@ -83,4 +83,4 @@ class TrainingDiverged(TrainingError):
 
 
 class EncodingCollapse(TrainingError):
-    """The encodings of different pictures have become (nearly) the same."""
+    """Different pictures get (nearly) equal encodings."""

@@ -1,4 +1,4 @@
-"""Turn a trained autoencoder into the files that a snapshot holds."""
+"""Export a trained autoencoder as the files of a snapshot."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ import numpy as np
 
 from models.autoencoder import ARCHITECTURES, build_crop_encoder
 from models.decoder import DecoderInfo
-from models.encoder import EncoderInfo
+from models.encoder import FINGERPRINT_LENGTH, EncoderInfo
 from models.files import (
     AUTOENCODER_FILE,
     CROP_ENCODER_FILE,
@@ -30,20 +30,19 @@ with quiet_stderr():
     import keras
     import tensorflow as tf
 
-FINGERPRINT_LENGTH = 16
 _LIBRARIES = ("tensorflow", "keras", "numpy")
 
 
 def export_autoencoder(
     result: TrainingResult, settings: TrainingSettings, out: Path
 ) -> EncoderInfo:
-    """Write encoder and decoder as tflite with their .json, the whole as .keras, and the history.
+    """Write encoder and decoder (tflite and json), the autoencoder (keras) and the history.
 
     Parameters
     ----------
     result : TrainingResult
     settings : TrainingSettings
-        That `result` was trained with.
+        Those that `result` was trained with.
     out : Path
         Existing folder; gets encoder.tflite, encoder.json, decoder.tflite, decoder.json,
         autoencoder.keras and history.json; of a deep network also framings.tflite.
@@ -90,7 +89,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
 def _export_crop_encoder(
     result: TrainingResult, settings: TrainingSettings, dim: int, out: Path
 ) -> str | None:
-    """Write framings.tflite, if the network has any, and return its SHA-256."""
+    """Write framings.tflite if the network supports crop search; return its SHA-256."""
     architecture = ARCHITECTURES[settings.architecture]
     if architecture.recipe is None:
         return None
@@ -104,33 +103,35 @@ def _export_crop_encoder(
 def _export_decoder(result: TrainingResult, encoder: EncoderInfo, out: Path) -> None:
     decoder = result.autoencoder.get_layer("decoder")
     encodings = keras.Input((encoder.dim,), name="encodings")
-    painted = decoder(keras.layers.Reshape(encoder.code_shape)(encodings))  # (b, side, side, 3)
-    sha256 = write_tflite(keras.Model(encodings, painted), out / DECODER_FILE)
+    reconstructed = decoder(
+        keras.layers.Reshape(encoder.code_shape)(encodings)
+    )  # (b, side, side, 3)
+    sha256 = write_tflite(keras.Model(encodings, reconstructed), out / DECODER_FILE)
     DecoderInfo(
         encoder_fingerprint=encoder.fingerprint,
         dim=encoder.dim,
-        output_side_px=int(painted.shape[1]),
+        output_side_px=int(reconstructed.shape[1]),
         encoding_norm=result.encoding_norm,
         sha256=sha256,
     ).save(out / DECODER_INFO_FILE)
 
 
 def write_tflite(model: keras.Model, path: Path) -> str:
-    """Convert a model, with a free number of rows, and return the file's SHA-256.
+    """Convert a model that takes any number of rows, and return the file's SHA-256.
 
     Parameters
     ----------
     model : keras.Model
         One input, one output, both with the rows first.
     path : Path
-        Replaced if it is there.
+        Replaced if it exists.
 
     Returns
     -------
     str
         64 hex digits.
     """
-    # The converter lists every endpoint, on stdout, where results go.
+    # The converter lists every endpoint on stdout, which is for results.
     with quiet_stderr(), redirect_stdout(io.StringIO()):
         content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     path.write_bytes(content)

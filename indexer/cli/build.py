@@ -22,7 +22,7 @@ from indexer.cli.options import (
     training_options,
 )
 from indexer.options import BuildOptions
-from models.external.tflite_encoder import KERAS_PREFIX, RANGES
+from models.external.tflite_encoder import KERAS_PREFIX, PIXEL_RANGES
 
 
 @click.command()
@@ -44,7 +44,7 @@ from models.external.tflite_encoder import KERAS_PREFIX, RANGES
 )
 @click.option(
     "--encoder-range",
-    type=click.Choice(list(RANGES)),
+    type=click.Choice(list(PIXEL_RANGES)),
     help="Pass pixels to the .tflite file in this range. Default: the range in the .json file "
     "beside it, or 0..1.",
 )

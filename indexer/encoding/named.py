@@ -11,7 +11,12 @@ from indexer.encoding.choice import move_into_place, new_encoder_folder
 from indexer.options import BuildOptions
 from indexer.stages import Stages
 from models.encoder import Encoder, EncoderInfo
-from models.external.tflite_encoder import DEFAULT_RANGE, KERAS_PREFIX, adopt_encoder, is_ours
+from models.external.tflite_encoder import (
+    DEFAULT_PIXEL_RANGE,
+    KERAS_PREFIX,
+    import_tflite_encoder,
+    is_lookalike_encoder,
+)
 
 
 def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Path | None:
@@ -29,7 +34,7 @@ def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Pa
             return _of_keras(data, options)
         path = Path(options.encoder)
         path = path / ENCODER_FILE if path.is_dir() else path
-        if path.name == ENCODER_FILE and is_ours(path):
+        if path.name == ENCODER_FILE and is_lookalike_encoder(path):
             Encoder.open(path)  # opening is the check
             return path.parent
         return _of_file(data, path, options.encoder_range, stages)
@@ -38,27 +43,27 @@ def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Pa
 def _of_keras(data: DataFolder, options: BuildOptions) -> Path:
     assert options.encoder is not None
     # TensorFlow takes seconds to import, and no other encoder needs it.
-    from models.external.keras_applications import export_pretrained
+    from models.external.keras_applications import import_keras_encoder
 
     name = options.encoder.removeprefix(KERAS_PREFIX)
     with new_encoder_folder(data) as new:
-        return _placed(data, new, export_pretrained(name, options.weights, new))
+        return _placed(data, new, import_keras_encoder(name, options.weights, new))
 
 
 def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stages) -> Path:
     with new_encoder_folder(data) as new:
-        if is_ours(path):
+        if is_lookalike_encoder(path):
             info = Encoder.open(path).info
             shutil.copyfile(path, new / ENCODER_FILE)
             shutil.copyfile(path.with_suffix(".json"), new / ENCODER_INFO_FILE)
             if info.framings_sha256 is not None:
                 shutil.copyfile(path.with_name(CROP_ENCODER_FILE), new / CROP_ENCODER_FILE)
             return _placed(data, new, info)
-        info = adopt_encoder(path, new, value_range)
+        info = import_tflite_encoder(path, new, value_range)
         if value_range is None and info.input_scale == 1 / 255 and not _has_json(path):
             stages.say(
-                f"{path.name} receives pixels in the range {DEFAULT_RANGE}. If it was trained on "
-                "another range, set --encoder-range."
+                f"{path.name} receives pixels in the range {DEFAULT_PIXEL_RANGE}. If it was "
+                "trained on another range, set --encoder-range."
             )
         return _placed(data, new, info)
 

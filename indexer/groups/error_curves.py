@@ -6,10 +6,8 @@ Euclidean k-means, from which the original solution read its number of groups.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,11 +27,11 @@ from indexer.groups.fasterpam import (
 )
 from indexer.groups.principal_components import principal_components
 from indexer.groups.pyclustering_kmedoids import pyclustering_kmedoids
+from models.runtime.threads import ordered_map
 
 _MANY_CLUSTERS, _MANY_IMAGES, _MAX_OTHER_STARTS = 12, 4000, 16  # see _try_other_starts
 _N_COMPONENTS = 128
 _N_RUNS = 2
-_N_THREADS = min(4, os.cpu_count() or 1)  # each for another number of groups
 _MAX_STEPS = 50
 
 
@@ -195,11 +193,10 @@ def kmeans_curve(
     with (
         one_thread(),
         _without_convergence_warnings(),
-        ThreadPoolExecutor(_N_THREADS) as threads,
         progress(total=len(numbers), desc="elbow", unit="K") as bar,
     ):
         points = principal_components(vectors, _N_COMPONENTS, seed, rows)
-        for found in threads.map(labels_of, numbers):
+        for found in ordered_map(labels_of, numbers):
             labels.append(found)
             bar.update(1)
     errors = _errors(vectors, rows, labels)

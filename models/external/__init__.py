@@ -1,1 +1,1 @@
-"""Encoders that were not trained here: tflite files and keras.applications networks."""
+"""External encoders, which were trained elsewhere: tflite files and keras.applications networks."""

@@ -1,4 +1,4 @@
-"""Networks of keras.applications as encoders: pictures of 256 px in, one vector out."""
+"""External encoders from keras.applications."""
 
 import contextlib
 import sys
@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.encoder import EncoderInfo
-from models.errors import PretrainedUnavailable
-from models.export import FINGERPRINT_LENGTH, write_tflite
+from models.encoder import FINGERPRINT_LENGTH, EncoderInfo
+from models.errors import ExternalEncoderUnavailable
+from models.export import write_tflite
 from models.external.tflite_encoder import KERAS_PREFIX
 from models.files import ENCODER_FILE, ENCODER_INFO_FILE
 from models.preprocess import SIDE_PX
@@ -18,8 +18,8 @@ with quiet_stderr():
     import keras
 
 _USUAL_SIDE_PX = 224
-_SIDES_PX = {"EfficientNetB1": 240, "EfficientNetV2B1": 240}  # of the others below 256
-_LARGE = (  # trained on 260 px and more: shown the 256 that there are
+_SIDES_PX = {"EfficientNetB1": 240, "EfficientNetV2B1": 240}
+_LARGE = (  # trained on at least 260 px: they get the 256 px that there are
     "EfficientNetB2", "EfficientNetB3", "EfficientNetB4", "EfficientNetB5", "EfficientNetB6",
     "EfficientNetB7", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2S",
     "EfficientNetV2M", "EfficientNetV2L", "InceptionResNetV2", "InceptionV3", "NASNetLarge",
@@ -28,20 +28,20 @@ _LARGE = (  # trained on 260 px and more: shown the 256 that there are
 
 
 def network_names() -> list[str]:
-    """Return the names that keras.applications knows."""
+    """Return the names of the networks in keras.applications."""
     return [name for name in dir(keras.applications) if name[0].isupper()]
 
 
-def export_pretrained(name: str, weights: Path | None, out: Path) -> EncoderInfo:
-    """Write a network of keras.applications as encoder.tflite with its encoder.json.
+def import_keras_encoder(name: str, weights: Path | None, out: Path) -> EncoderInfo:
+    """Convert a network of keras.applications to encoder.tflite and encoder.json.
 
     Parameters
     ----------
     name : str
-        As in keras.applications, such as "MobileNetV3Small".
+        Class in keras.applications, such as "MobileNetV3Small".
     weights : Path, optional
-        File of weights without the classification layers; default: the usual ones (ImageNet),
-        which Keras fetches once and keeps in its own folder.
+        File of weights without the classification layers. Default: the ImageNet weights, which
+        Keras downloads once and keeps in its own folder.
     out : Path
         Existing folder; gets the two files.
 
@@ -52,17 +52,18 @@ def export_pretrained(name: str, weights: Path | None, out: Path) -> EncoderInfo
 
     Raises
     ------
-    PretrainedUnavailable
-        If there is no such network, or its weights cannot be fetched or do not fit.
+    ExternalEncoderUnavailable
+        If there is no such network, or its weights cannot be downloaded or do not fit.
 
     Notes
     -----
-    In the graph: 256 px are made smaller where the network was trained on less (bilinear), then
-    the network's own `preprocess_input`, the network, and the mean over its last map.
+    The file resizes the 256 px to the size that the network was trained on, if that is smaller
+    (bilinear), applies the network's own `preprocess_input` and the network, and takes the mean
+    over its last feature map.
     """
     if name not in network_names():
-        raise PretrainedUnavailable(
-            f"keras.applications has no network {name}: it has {', '.join(network_names())}"
+        raise ExternalEncoderUnavailable(
+            f"keras.applications has no network {name}: choose one of {', '.join(network_names())}"
         )
     model = _whole(name, _network(name, weights))
     sha256 = write_tflite(model, out / ENCODER_FILE)
@@ -84,40 +85,40 @@ def export_pretrained(name: str, weights: Path | None, out: Path) -> EncoderInfo
 
 
 def side_px(name: str) -> int:
-    """Return the side of the square that a network is shown: its own, at most 256."""
+    """Return the input size of a network: the one it was trained on, at most 256."""
     return SIDE_PX if name in _LARGE else _SIDES_PX.get(name, _USUAL_SIDE_PX)
 
 
 def _network(name: str, weights: Path | None) -> keras.Model:
     if weights is not None and not weights.is_file():
-        raise PretrainedUnavailable(f"{weights} does not exist: name a file of weights")
+        raise ExternalEncoderUnavailable(f"{weights} does not exist: name a file of weights")
     side = side_px(name)
     make = getattr(keras.applications, name)
     source = "imagenet" if weights is None else str(weights)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras tells there how much it has fetched
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
             return make(
                 include_top=False, weights=source, input_shape=(side, side, 3), pooling="avg"
             )
-    except Exception as error:  # Keras raises the bare class where it cannot fetch
-        raise PretrainedUnavailable(_cure(name, weights, error)) from error
+    except Exception as error:  # Keras raises bare Exception if a download fails
+        raise ExternalEncoderUnavailable(_message(name, weights, error)) from error
 
 
-def _cure(name: str, weights: Path | None, error: Exception) -> str:
+def _message(name: str, weights: Path | None, error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
     if weights is None:
         return (
-            f"the weights of {name} cannot be fetched ({lines[0]}): name a file of them with "
+            f"the weights of {name} cannot be downloaded ({lines[0]}): name a weights file with "
             "--weights FILE"
         )
     return (
-        f"{weights} does not fit {name} ({lines[0]}): --weights takes the file without the "
-        "classification layers (its name has `no_top` or `notop`)"
+        f"{weights} does not fit {name} ({lines[0]}): use the weights file without the "
+        "classification layers (with `no_top` or `notop` in its name)"
     )
 
 
 def _whole(name: str, network: keras.Model) -> keras.Model:
-    """Put resizing and the network's own scaling in front."""
+    """Put resizing and the network's own scaling before the network."""
     module: Any = sys.modules[getattr(keras.applications, name).__module__]
     pictures = keras.Input((SIDE_PX, SIDE_PX, 3), name="pictures")  # 0..255
     x: Any = pictures

@@ -1,4 +1,4 @@
-"""Keep C libraries from talking on stderr while they are loaded."""
+"""Hold back what C libraries write to stderr while they are loaded."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from typing import IO
 # Two threads that swap the descriptor at once could leave it swapped.
 _LOCK = threading.RLock()
 
-# Before TensorFlow is imported: its remarks about CPU and GPU mean nothing to a user here.
+# Set before TensorFlow is imported: its messages about CPU and GPU do not help a user.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; show it after all if an error is raised.
+    """Hold back what is written to file descriptor 2, and show it if an error is raised.
 
-    TensorFlow and LiteRT remark on oneDNN, missing GPUs and XNNPACK before any log level is
-    minded, so no setting silences them. Affects the whole process: for loading only.
+    TensorFlow and LiteRT write about oneDNN, missing GPUs and XNNPACK before they read any log
+    level, so no setting silences them. This affects the whole process: use it for loading only.
     """
     sys.stderr.flush()
     with _LOCK, _nameless_file() as held:
@@ -38,7 +38,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def _nameless_file() -> IO[bytes]:
-    """Give a file in memory where the system has such: no disk may be writable."""
+    """Return a file in memory if the system supports it: perhaps no disk is writable."""
     if hasattr(os, "memfd_create"):  # not on macOS
         return os.fdopen(os.memfd_create("stderr"), "w+b")
     return tempfile.TemporaryFile()

@@ -263,24 +263,24 @@ def test_open_refuses_when_a_file_is_missing(copied: Path, name: str) -> None:
 
 
 def test_open_refuses_what_is_no_model(copied: Path) -> None:
-    """A file with the right checksum that is no tflite model is a mismatch, not a crash."""
+    """A file with the right checksum that is not a tflite model is a mismatch, not a crash."""
     import hashlib
 
     copied.write_bytes(b"no model at all")
     info = EncoderInfo.load(copied.with_suffix(".json"))
     digest = hashlib.sha256(b"no model at all").hexdigest()
     replace(info, sha256=digest).save(copied.with_suffix(".json"))
-    with pytest.raises(ModelMismatch, match="no tflite model"):
+    with pytest.raises(ModelMismatch, match="not a tflite model"):
         Encoder.open(copied)
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"schema_version": 2}, "schema version 2, this program reads 1"),
+        ({"schema_version": 2}, "schema version 2, this version reads 1"),
         ({"dim": 4095}, "4095"),
         ({"input_side_px": 128}, "128"),
-        ({"colour": "red"}, "lacks or adds .'colour'"),
+        ({"colour": "red"}, "missing or unknown fields .'colour'"),
     ],
     ids=["schema", "dim", "side", "unknown field"],
 )

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from models.external.tflite_encoder import FIELDS, RANGES
+from models.external.tflite_encoder import PIXEL_RANGES, SCALING_FIELDS
 from tests.helpers import paths
 
 PAGE = (paths.ROOT / "docs" / "external-encoders.md").read_text(encoding="utf-8")
@@ -14,7 +14,7 @@ PAGE = (paths.ROOT / "docs" / "external-encoders.md").read_text(encoding="utf-8"
 
 def test_every_range_and_field_is_explained():
     """Each stands in the page in code."""
-    for name in (*RANGES, *FIELDS):
+    for name in (*PIXEL_RANGES, *SCALING_FIELDS):
         assert f"`{name}`" in PAGE
 
 
@@ -22,7 +22,7 @@ def test_the_json_for_networks_of_pytorch_is_right():
     """It turns a pixel into (pixel / 255 - mean) / deviation, with ImageNet's three of each."""
     found = json.loads(re.search(r"```json\n(.*?)\n```", PAGE, re.DOTALL)[1])
 
-    assert set(found) == set(FIELDS)
+    assert set(found) == set(SCALING_FIELDS)
     moments = zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
     for (mean, deviation), scale, offset in zip(
         moments, found["input_scale"], found["input_offset"], strict=True
