@@ -46,7 +46,7 @@ from indexer.groups.stage import group, regroup
 from indexer.map.positions import carry_map, draw_map
 from indexer.quality.altered_copies import SelfCheck
 from indexer.quality.build_check import check_build, check_encoder
-from indexer.quality.drift import drift_after, is_much
+from indexer.quality.drift import drift_after, has_drifted
 from indexer.quality.encoder_fit import measure_fit, warning_of_new
 from indexer.stages import Stages
 from models.encoder import Encoder
@@ -176,7 +176,9 @@ class Parts:
 
     def _check_quality(self) -> None:
         self._check_fit()
-        if self.collected.old is not None and not is_much(self._drift.quality, len(self._store)):
+        if self.collected.old is not None and not has_drifted(
+            self._drift.quality, len(self._store)
+        ):
             self.linked.add(QUALITY_FILE)
             return
         self.check = check_build(

@@ -1,10 +1,10 @@
-"""Groups of a collection: the elbow, k-medoids, and sampling where the collection is large.
+"""Grouping of a collection: elbow, k-medoids, and sampling of large collections.
 
-Up to 20,000 pictures all are compared with all. Past that the matrix no longer fits, and groups
-come from samples, as in CLARA: L. Kaufman, P. J. Rousseeuw, "Clustering Large Data Sets", 1986,
-doi:10.1016/B978-0-444-87877-9.50039-X. Each sample is grouped, the rest assigned to the nearest
-medoids, and the medoids with the least loss over the whole collection win; every sample after the
-first holds the best medoids so far.
+Up to 20,000 pictures, all pairs are compared. The matrix of a larger collection would not fit in
+memory, so its groups come from samples, as in CLARA: L. Kaufman, P. J. Rousseeuw, "Clustering Large
+Data Sets", 1986, doi:10.1016/B978-0-444-87877-9.50039-X. Each sample is grouped, and the other
+pictures are assigned to the nearest medoids. The medoids with the lowest loss over the whole
+collection are used. Each sample after the first includes the best medoids so far.
 """
 
 from __future__ import annotations
@@ -45,39 +45,40 @@ ALGORITHMS = (FASTERPAM, PYCLUSTERING)
 KMEDOIDS, KMEANS = "kmedoids", "kmeans"
 ELBOWS = (KMEDOIDS, KMEANS, PYCLUSTERING)
 
-FULL_LIMIT = 20_000  # pictures; their matrix takes 1.6 GB
-SAMPLE_BYTES = 256 << 20  # the matrix of one sample, past that: 8,192 pictures
-N_SAMPLES = 5  # as Kaufman and Rousseeuw
+FULL_LIMIT = 20_000  # pictures; their matrix has 1.6 GB
+SAMPLE_BYTES = 256 << 20  # matrix of one sample of a larger collection: 8,192 pictures
+N_SAMPLES = 5  # the number that Kaufman and Rousseeuw use
 _SAMPLE_STARTS = 2
 
 
 class UnknownMethod(IndexerError, ValueError):
-    """The algorithm or elbow has an unknown name."""
+    """The name of the algorithm or of the elbow is unknown."""
 
 
 class TooLittleMemory(IndexerError, ValueError):
-    """The memory limit allows too small a sample for this number of groups."""
+    """The memory limit allows only samples that are too small for the number of groups."""
 
 
 @dataclass(frozen=True)
 class Grouping(GroupingOptions):
-    """How to group a collection, checked.
+    """Options of a grouping, checked.
 
     Attributes
     ----------
     n_clusters : int or None
-        Number of groups; None to find it by the elbow.
+        Number of groups. None if the elbow decides it.
     min_clusters, max_clusters : int
-        Range of the search for the elbow; `max_clusters` is limited to the number of pictures.
+        Smallest and largest number of groups in the sweep. `max_clusters` is limited to the number
+        of pictures.
     algorithm : str
-        For the groups: "fasterpam" or "pyclustering".
+        Algorithm of the final grouping: "fasterpam" or "pyclustering".
     elbow : str
-        Error curve for the search: "kmedoids" (by FasterPAM), "kmeans" (Euclidean, as in the
-        original) or "pyclustering" (k-medoids by pyclustering, takes hours).
+        Curve whose elbow gives the number: "kmedoids" (FasterPAM), "kmeans" (Euclidean, as in the
+        original) or "pyclustering" (k-medoids by pyclustering, which takes hours).
     seed : int
     matrix_bytes : int or None
-        Limit for a dissimilarity matrix, 4 * n^2 bytes for n pictures; a larger collection is
-        sampled. None for 1.6 GB (20,000 pictures), and 256 MiB for samples of larger collections.
+        Largest size of a dissimilarity matrix, which has 4 * n^2 bytes for n pictures. A larger
+        collection is sampled. None for 1.6 GB (20,000 pictures), and for samples of 256 MiB.
     """
 
     def __post_init__(self) -> None:
@@ -89,16 +90,16 @@ class Grouping(GroupingOptions):
 
     @classmethod
     def of(cls, options: GroupingOptions) -> Self:
-        """Return stored options, checked again: another version may have stored them."""
+        """Return stored options, checked again because another version may have stored them."""
         return cls(**options.known(), other_keys=options.other_keys)
 
     def sample_size(self, n: int) -> int:
-        """Return how many of n pictures are compared with each other at a time.
+        """Return the number of pictures in a sample of n pictures; n if no sampling is needed.
 
         Raises
         ------
         TooLittleMemory
-            If `matrix_bytes` allows fewer than 40 pictures plus 2 per group.
+            If `matrix_bytes` allows fewer than 40 pictures plus 2 for each group.
         """
         fits = math.isqrt((self.matrix_bytes or 4 * FULL_LIMIT**2) // 4)
         if n <= fits:
@@ -107,15 +108,15 @@ class Grouping(GroupingOptions):
         needed = 40 + 2 * (self.n_clusters or self.max_clusters)
         if size < needed:
             raise TooLittleMemory(
-                f"{self.matrix_bytes} bytes hold the matrix of {size} pictures, but this number of "
-                f"groups needs {needed}: allow at least {4 * needed**2} bytes"
+                f"{self.matrix_bytes} bytes allow samples of {size} pictures, but this number of "
+                f"groups needs {needed}. Allow at least {4 * needed**2} bytes."
             )
         return size
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """The number of groups, and how it was found."""
+    """The number of groups, and how it was chosen."""
 
     n_clusters: int
     rule: str
@@ -125,7 +126,7 @@ class _Choice:
 
     @property
     def medoids(self) -> Rows | None:
-        """Medoids that the sweep found for this number of groups, if any."""
+        """Medoids of the sweep for this number of groups; None if it has none."""
         return self.curve.medoids.get(self.n_clusters)
 
 
@@ -138,7 +139,7 @@ def cluster(
     medoids: Rows | None = None,
     n_starts: int | None = None,
 ) -> KMedoidsResult:
-    """Group pictures around medoids: the one contract of both algorithms.
+    """Group pictures around medoids with either algorithm.
 
     Parameters
     ----------
@@ -149,11 +150,15 @@ def cluster(
     algorithm : str
         "fasterpam" or "pyclustering".
     seed : int
-        Of random starts.
+        Seed of random starts.
     medoids : ndarray of shape (n_clusters,), int64, optional
-        Where `fasterpam` starts first; pyclustering always starts from random medoids.
+        First start of `fasterpam`. pyclustering always starts from random medoids.
     n_starts : int, optional
-        Starts of `fasterpam`, of which the best counts.
+        Number of starts of `fasterpam`. The best result is returned.
+
+    Returns
+    -------
+    KMedoidsResult
 
     Raises
     ------
@@ -179,39 +184,43 @@ def group_images(
     Parameters
     ----------
     vectors : VectorRows, or ndarray of shape (n, dim), float32
-        Unit rows, which may be mapped from disk; n >= 1.
+        Unit rows, may be memory-mapped; n >= 1.
     how : Grouping, optional
-        The default is FasterPAM with its own elbow over 2 to 100 groups.
+        Default: FasterPAM, with an elbow over 2 to 100 groups.
     classes : sequence of str or None, of length n, optional
-        Known class of every picture, None where it is not known: then the groups are compared
-        with them.
+        Known class of each picture, None if unknown. If given, the groups are compared with the
+        classes.
     progress : callable
         tqdm-compatible factory.
     say : callable
-        Takes a sentence for the user, before long work and where something is unusual.
+        Called with a message for the user before long work, and if something is unusual.
 
     Returns
     -------
     Clusters
-        The same for the same vectors, options, and machine.
+        The same for the same vectors and options on one machine.
 
     Raises
     ------
     InvalidNumberOfClusters
         If there are fewer pictures than groups, or than `min_clusters`.
     BadVectors
-        If a vector is not finite or not of unit length.
-    TooLittleMemory, PyclusteringTooSlow, NoClasses
+        If a vector is not finite or does not have unit length.
+    TooLittleMemory
+        If `matrix_bytes` is too small for the number of groups.
+    PyclusteringTooSlow
+        If pyclustering would take days.
+    NoClasses
+        If `classes` are given but no class is known.
 
     Notes
     -----
-    A single picture is a group; pictures that all equal each other are one group as well, unless
-    a number is asked for.
+    Pictures that are all equal form one group, unless the number of groups is given.
     """
     start = time.monotonic()
     how = how or Grouping()
     rows = as_vector_rows(vectors)
-    _check(how, len(rows))
+    _check_feasible(how, len(rows))
     size = how.sample_size(len(rows))
     find = _group_all if size == len(rows) else _group_by_samples
     choice, medoids, found = find(rows, how, progress, say)
@@ -233,8 +242,8 @@ def group_images(
     )
 
 
-def _check(how: Grouping, n: int) -> None:
-    """Refuse impossible options before hours of work."""
+def _check_feasible(how: Grouping, n: int) -> None:
+    """Raise the errors of impossible options before any long work begins."""
     if how.n_clusters is not None:
         check_n_clusters(how.n_clusters, n)
     elif n > 1:
@@ -254,11 +263,11 @@ def _group_all(
     progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows, Assignment]:
-    """Compare all pairs of pictures."""
+    """Group a collection by the dissimilarities of all pairs."""
     diss = dissimilarities(rows, progress=progress)
-    choice = _choose(rows, np.arange(len(rows)), diss, how, progress, say)
+    choice = _choose_number(rows, np.arange(len(rows)), diss, how, progress, say)
     if how.algorithm == PYCLUSTERING:
-        _say_estimate(diss, range(choice.n_clusters, choice.n_clusters + 1), say)
+        _report_estimate(diss, range(choice.n_clusters, choice.n_clusters + 1), say)
     medoids = cluster(
         diss, choice.n_clusters, how.algorithm, how.seed, medoids=choice.medoids
     ).medoids
@@ -278,20 +287,21 @@ def _group_by_samples(
         "and assigning the rest to the nearest medoids."
     )
     rng = np.random.default_rng(how.seed)
-    choice, medoids = _first_sample(rows, _draw(rng, n, size), how, progress, say)
+    choice, medoids = _group_first_sample(rows, _draw_sample(rng, n, size), how, progress, say)
     best = assign(rows, medoids, progress)
     for _ in range(N_SAMPLES - 1):
-        tried = _next_sample(rows, _draw(rng, n, size, medoids), medoids, how.seed, progress)
-        found = assign(rows, tried, progress)
+        sample = _draw_sample(rng, n, size, medoids)
+        candidates = _group_next_sample(rows, sample, medoids, how.seed, progress)
+        found = assign(rows, candidates, progress)
         if found.loss < best.loss:
-            medoids, best = tried, found
+            medoids, best = candidates, found
     return choice, medoids, best
 
 
-# The matrix of a sample is local to one of these two functions, so only one exists at a time.
+# Each of these two functions frees the matrix of its sample, so there is only one at a time.
 
 
-def _first_sample(
+def _group_first_sample(
     rows: VectorRows,
     sample: Rows,
     how: Grouping,
@@ -299,12 +309,12 @@ def _first_sample(
     say: Callable[[str], None],
 ) -> tuple[_Choice, Rows]:
     diss = dissimilarities(rows, sample, progress)
-    choice = _choose(rows, sample, diss, how, progress, say)
+    choice = _choose_number(rows, sample, diss, how, progress, say)
     found = fasterpam(diss, choice.n_clusters, medoids=choice.medoids, seed=how.seed)
     return choice, sample[found.medoids]
 
 
-def _next_sample(
+def _group_next_sample(
     rows: VectorRows, sample: Rows, medoids: Rows, seed: int, progress: Progress
 ) -> Rows:
     diss = dissimilarities(rows, sample, progress)
@@ -312,8 +322,8 @@ def _next_sample(
     return sample[fasterpam(diss, medoids=start, seed=seed, n_starts=_SAMPLE_STARTS).medoids]
 
 
-def _draw(rng: np.random.Generator, n: int, size: int, keep: Rows | None = None) -> Rows:
-    """Draw rows for a sample, including the given ones; sorted."""
+def _draw_sample(rng: np.random.Generator, n: int, size: int, keep: Rows | None = None) -> Rows:
+    """Draw random rows in rising order, always including the rows in `keep`."""
     drawn = rng.choice(n, size, replace=False)
     if keep is None:
         return np.sort(drawn)
@@ -321,7 +331,7 @@ def _draw(rng: np.random.Generator, n: int, size: int, keep: Rows | None = None)
     return np.sort(np.concatenate([keep, others[: size - len(keep)]]))
 
 
-def _choose(
+def _choose_number(
     rows: VectorRows,
     compared: Rows,
     diss: Diss,
@@ -329,13 +339,13 @@ def _choose(
     progress: Progress,
     say: Callable[[str], None],
 ) -> _Choice:
-    """Decide how many groups to make."""
+    """Choose the number of groups."""
     if how.n_clusters is not None:
         return _Choice(how.n_clusters, FIXED)
     if not diss.any():
         return _Choice(1, "a single picture" if len(diss) == 1 else "all pictures are equal")
     numbers = range(how.min_clusters, min(how.max_clusters, len(diss)) + 1)
-    curve = _curve(rows, compared, diss, how, numbers, progress, say)
+    curve = _error_curve(rows, compared, diss, how, numbers, progress, say)
     elbow = find_elbow(curve.wce)
     if not elbow.is_clear:
         say(
@@ -345,7 +355,7 @@ def _choose(
     return _Choice(elbow.n_clusters, RULE, curve, how.elbow, elbow)
 
 
-def _curve(
+def _error_curve(
     rows: VectorRows,
     compared: Rows,
     diss: Diss,
@@ -358,19 +368,19 @@ def _curve(
     if how.elbow == KMEANS:
         return kmeans_curve(rows, low, high, rows=compared, seed=how.seed, progress=progress)
     if how.elbow == PYCLUSTERING:
-        _say_estimate(diss, numbers, say)
+        _report_estimate(diss, numbers, say)
         return pyclustering_curve(diss, low, high, how.seed, progress)
     return kmedoids_curve(diss, low, high, how.seed, progress)
 
 
-def _say_estimate(diss: Diss, numbers: range, say: Callable[[str], None]) -> None:
+def _report_estimate(diss: Diss, numbers: range, say: Callable[[str], None]) -> None:
     seconds = estimate_seconds(diss, numbers)
     groups = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
     say(f"pyclustering will take about {duration(seconds)} for {groups} groups")
 
 
 def duration(seconds: float) -> str:
-    """Return a time in a suitable unit, such as "45 s", "12 min" or "2.3 h"."""
+    """Return a duration in a suitable unit, such as "45 s", "12 min" or "2.3 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""How unlike pictures are: blocks of unit vectors to dissimilarities and to nearest medoids."""
+"""Dissimilarities between pictures, and the nearest medoids of every picture."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from index.arrays import Rows, Vectors
+from index.arrays import Labels, Rows, Scores, Vectors
 from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
+from indexer.groups.fasterpam import Diss
 
-BLOCK = 1024  # vectors at a time: 16 MiB of 4096 numbers each
-_ZERO = 1e-6  # 1 - cosine of two copies is not 0 but up to some 1e-7, by rounding
+BLOCK = 1024  # vectors per block: 16 MiB at length 4096
+_ZERO = 1e-6  # 1 - cosine of two copies is up to about 1e-7 because of rounding
 
 
 class BadVectors(IndexerError, ValueError):
-    """Vectors that are not finite, or not of unit length, cannot be compared by their cosine."""
+    """Vectors are not finite or do not have unit length."""
 
 
 class VectorRows(Protocol):
-    """Unit vectors by row; every VectorStore is one, and `as_vector_rows` makes one of an array."""
+    """Unit vectors by row. Every VectorStore has this interface; for arrays see `ArrayRows`."""
 
     dim: int
 
@@ -34,7 +34,7 @@ class VectorRows(Protocol):
 
 
 class ArrayRows:
-    """Unit vectors in an array, which may be mapped from disk."""
+    """Unit vectors in an array, which may be memory-mapped."""
 
     def __init__(self, array: Vectors) -> None:
         self._array = array
@@ -49,7 +49,7 @@ class ArrayRows:
 
 
 def as_vector_rows(vectors: VectorRows | Vectors) -> VectorRows:
-    """Return vectors as something that gives them by row.
+    """Return an array of vectors as `ArrayRows`; return any other `VectorRows` as it is.
 
     Raises
     ------
@@ -58,19 +58,19 @@ def as_vector_rows(vectors: VectorRows | Vectors) -> VectorRows:
     """
     if isinstance(vectors, np.ndarray):
         if vectors.ndim != 2 or not vectors.size:
-            raise BadVectors(f"vectors have shape {vectors.shape}: (n, dim) with n >= 1 is needed")
+            raise BadVectors(f"vectors have shape {vectors.shape}: pass (n, dim) with n >= 1")
         return ArrayRows(vectors)
     return vectors
 
 
 def blocks(n: int) -> Iterator[slice]:
-    """Cut positions 0 to n - 1 into slices of at most 1024."""
+    """Yield consecutive slices of at most 1024 positions that cover 0 to n - 1."""
     for start in range(0, n, BLOCK):
         yield slice(start, min(start + BLOCK, n))
 
 
-def from_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn cosines into dissimilarities in place: 1 - score, and exactly 0 below 1e-6.
+def from_scores(scores: Scores) -> Diss:
+    """Convert cosines to dissimilarities in place: 1 - score, and exactly 0 below 1e-6.
 
     Returns
     -------
@@ -84,15 +84,15 @@ def from_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def dissimilarities(
     vectors: VectorRows, rows: Rows | None = None, progress: Progress = QUIET
-) -> NDArray[np.float32]:
-    """Compare pictures with each other.
+) -> Diss:
+    """Return the dissimilarities of all pairs of pictures.
 
     Parameters
     ----------
     vectors : VectorRows
         Unit rows.
     rows : ndarray of shape (m,), int64, optional
-        Those to compare; all by default.
+        Rows to compare. Default: all.
     progress : callable
         tqdm-compatible factory.
 
@@ -104,12 +104,12 @@ def dissimilarities(
     Raises
     ------
     BadVectors
-        If a vector is not finite or not of unit length.
+        If a vector is not finite or does not have unit length.
 
     Notes
     -----
     Memory: 4 * m^2 bytes for the result, and two blocks of 1024 vectors. Each pair of blocks is
-    multiplied once, and written twice.
+    multiplied once and written twice.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
     diss = np.empty((len(rows), len(rows)), np.float32)
@@ -122,7 +122,7 @@ def dissimilarities(
                 diss[part, other] = found
                 diss[other, part] = found.T
             bar.update(part.stop - part.start)
-    _mend_diagonal_blocks(diss)
+    _make_exactly_symmetric(diss)
     return diss
 
 
@@ -133,65 +133,70 @@ class Assignment:
     Attributes
     ----------
     labels : ndarray of shape (n,), int32
-        Position of the nearest medoid; a medoid's label is its own position.
+        Position of the nearest medoid. The label of a medoid is its own position.
     scores : ndarray of shape (n,), float32
-        Cosine with it.
+        Cosine with the nearest medoid.
     next_scores : ndarray of shape (n,), float32
-        Cosine with the nearest of the other medoids; NaN with one medoid.
+        Cosine with the second nearest medoid. NaN if there is only one medoid.
     """
 
-    labels: NDArray[np.int32]
-    scores: NDArray[np.float32]
-    next_scores: NDArray[np.float32]
+    labels: Labels
+    scores: Scores
+    next_scores: Scores
 
     @property
     def loss(self) -> float:
-        """Sum of dissimilarities to the own medoid."""
+        """Sum of the dissimilarities to the nearest medoid."""
         return float(from_scores(self.scores.copy()).sum(dtype=np.float64))
 
 
 def assign(vectors: VectorRows, medoids: Rows, progress: Progress = QUIET) -> Assignment:
-    """Find the nearest medoids of every picture, exactly.
+    """Find the two nearest medoids of every picture, exactly.
 
     Parameters
     ----------
     vectors : VectorRows
         n unit rows.
     medoids : ndarray of shape (n_clusters,), int64
-        Rows.
+        Rows of the medoids.
     progress : callable
         tqdm-compatible factory.
+
+    Returns
+    -------
+    Assignment
 
     Raises
     ------
     BadVectors
-        If a vector is not finite or not of unit length.
+        If a vector is not finite or does not have unit length.
 
     Notes
     -----
-    One pass over all vectors; memory for one block, the medoids' vectors, and 12 bytes a picture.
+    Reads all vectors once. Uses memory for one block, the vectors of the medoids, and 12 bytes for
+    each picture.
     """
     n = len(vectors)
     found = Assignment(np.empty(n, np.int32), np.empty(n, np.float32), np.full(n, np.nan, "f4"))
-    to = vectors.vectors(medoids).T
+    medoid_vectors = vectors.vectors(medoids)
     with progress(total=n, desc="assigning", unit="image") as bar:
         for part in blocks(n):
-            scores = _unit_rows(vectors, np.arange(part.start, part.stop)) @ to
-            _own_medoid_first(scores, medoids, part)
-            _take_two_best(scores, part, found)
+            scores = _unit_rows(vectors, np.arange(part.start, part.stop)) @ medoid_vectors.T
+            _put_own_medoid_first(scores, medoids, part)
+            _store_two_best(scores, part, found)
             bar.update(len(scores))
     return found
 
 
-def _own_medoid_first(scores: NDArray[np.float32], medoids: Rows, part: slice) -> None:
-    """Keep a medoid in its own group, though a copy of it may score a rounding error more."""
+def _put_own_medoid_first(scores: Scores, medoids: Rows, part: slice) -> None:
+    """Give each medoid the best score with itself. By rounding, a copy may have a better one."""
     positions = np.flatnonzero((medoids >= part.start) & (medoids < part.stop))
     lines = medoids[positions] - part.start
     np.clip(scores, -1, 1, out=scores)
-    scores[lines, positions] = 2  # more than any other; put back to 1 when it has been chosen
+    scores[lines, positions] = 2  # larger than any score; `_store_two_best` sets it back to 1
 
 
-def _take_two_best(scores: NDArray[np.float32], part: slice, into: Assignment) -> None:
+def _store_two_best(scores: Scores, part: slice, into: Assignment) -> None:
     lines = np.arange(len(scores))
     into.labels[part] = scores.argmax(axis=1)
     into.scores[part] = np.minimum(scores[lines, into.labels[part]], 1)
@@ -200,8 +205,8 @@ def _take_two_best(scores: NDArray[np.float32], part: slice, into: Assignment) -
         into.next_scores[part] = scores.max(axis=1)
 
 
-def _mend_diagonal_blocks(diss: NDArray[np.float32]) -> None:
-    """Make the products of a block with itself symmetric to the last bit, and the diagonal 0."""
+def _make_exactly_symmetric(diss: Diss) -> None:
+    """Set the diagonal to 0, and remove rounding differences between the two halves."""
     for part in blocks(len(diss)):
         block = diss[part, part]
         np.minimum(block, block.T.copy(), out=block)
@@ -211,10 +216,10 @@ def _mend_diagonal_blocks(diss: NDArray[np.float32]) -> None:
 def _unit_rows(vectors: VectorRows, rows: Rows) -> Vectors:
     block = np.ascontiguousarray(vectors.vectors(rows), dtype=np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-    wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))  # NaN is wrong as well
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))  # also true for NaN
     if len(wrong):
         raise BadVectors(
-            f"vector {rows[wrong[0]]} has length {lengths[wrong[0]]:.6g}, and {len(wrong)} of "
-            f"{len(rows)} are not of unit length. Build the collection again."
+            f"{len(wrong)} of {len(rows)} vectors do not have unit length, such as row "
+            f"{rows[wrong[0]]} with length {lengths[wrong[0]]:.6g}. Build the collection again."
         )
     return block

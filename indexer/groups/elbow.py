@@ -1,9 +1,9 @@
-"""The elbow: how many groups a collection has, read off the curve of errors.
+"""The elbow: the number of groups, chosen from the error curve of a sweep.
 
-The number of groups is the point of the curve (within-cluster error against number of groups)
-farthest from the straight line between its ends, as in V. Satopaa, J. Albrecht, D. Irwin and
-B. Raghavan, "Finding a 'Kneedle' in a Haystack: Detecting Knee Points in System Behavior", ICDCS
-Workshops 2011, doi:10.1109/ICDCSW.2011.20 (without its smoothing), and in pyclustering's `elbow`.
+The elbow is the point of the curve (within-cluster error against number of groups) farthest from
+the straight line between its ends, as in V. Satopaa, J. Albrecht, D. Irwin and B. Raghavan,
+"Finding a 'Kneedle' in a Haystack: Detecting Knee Points in System Behavior", ICDCS Workshops 2011,
+doi:10.1109/ICDCSW.2011.20 (without its smoothing), and in pyclustering's `elbow`.
 
 This rule gives a number even if there are no groups: pictures spread evenly over a sphere of few
 dimensions give a smooth convex curve, far from the line. The knee strength tells the two apart.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from indexer.errors import IndexerError
 
 RULE = "farthest from the line between the curve's ends (Satopaa et al. 2011)"
-CLEAR_KNEE = 1.25  # random vectors gave 0.5 to 1.05, groups that were found 1.3 to 100
+CLEAR_KNEE = 1.25  # random vectors had 0.5 to 1.05, collections with groups 1.3 to 100
 _MAX_KNEE_STRENGTH = 100.0
 
 
@@ -30,19 +30,19 @@ class InvalidRange(IndexerError, ValueError):
 
 @dataclass(frozen=True)
 class Elbow:
-    """The elbow of a curve of errors.
+    """The elbow of an error curve.
 
     Attributes
     ----------
     n_clusters : int
         Number of groups at the elbow.
     distance : float
-        Distance of the curve below the line at the elbow, as a fraction of the total fall: 0 for a
-        straight curve, almost 1 for a curve that falls to its end at once.
+        Distance of the curve below the line at the elbow, as a fraction of the total fall. 0 for a
+        straight curve, almost 1 for a curve that falls to its last value at once.
     knee_strength : float
-        Slope of the error on logarithmic scales from half as many groups to this number, divided
-        by the slope from this number to twice as many; at most 100. 1 for a smooth curve; 0 if the
-        elbow is at an end of the curve.
+        Slope of the error on logarithmic scales from half the number of groups to this number,
+        divided by the slope from this number to twice the number; at most 100. 1 for a smooth
+        curve, 0 if the elbow is at an end of the curve.
     """
 
     n_clusters: int
@@ -56,17 +56,17 @@ class Elbow:
 
 
 def find_elbow(wce: Mapping[int, float]) -> Elbow:
-    """Choose the number of groups from a curve of within-cluster errors.
+    """Choose the number of groups from an error curve.
 
     Parameters
     ----------
     wce : mapping of int to float
-        Error (>= 0) by number of groups, for a range of at least one number without gaps.
+        Within-cluster error (>= 0) by number of groups, for one or more consecutive numbers.
 
     Returns
     -------
     Elbow
-        The lowest number of groups among equally good ones.
+        The lowest number of groups if several are equally good.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _knee_strength(wce: Mapping[int, float], elbow: int) -> float:
 
 def _steepness(wce: Mapping[int, float], start: int, stop: int) -> float:
     """Return the slope of the error from start to stop, on logarithmic scales."""
-    # An error of 0 (as many groups as different pictures) has no logarithm.
+    # An error of 0 (as many groups as distinct pictures) has no logarithm.
     least = 1e-6 * max(wce.values())
     fall = math.log(max(wce[start], least) / max(wce[stop], least))
     return max(fall, 0.0) / math.log(stop / start)

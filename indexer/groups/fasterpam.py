@@ -1,15 +1,15 @@
-"""k-medoids by FasterPAM's swaps, in NumPy.
+"""FasterPAM: k-medoids by fast swaps, in NumPy.
 
 Source: E. Schubert, P. J. Rousseeuw, "Fast and eager k-medoids clustering: O(k) runtime
 improvement of the PAM, CLARA, and CLARANS algorithms", Information Systems 101 (2021) 101804,
 doi:10.1016/j.is.2021.101804.
 
-The paper splits what a swap (take medoid m away, make picture c a medoid) changes into two parts:
-one that depends on c alone, and one that is summed by the group that each picture is in. So one
-look at c judges its swap with every medoid. Here both parts are held for all candidates at once,
-and after a swap only the shares of those pictures are renewed whose two nearest medoids changed
-(about 3 n / n_clusters of them). Swaps are then taken best first, as PAM does, at less than the
-cost of the paper's eager order; the end is the same: no single swap lowers the loss.
+A swap replaces medoid m by picture c. The paper splits the change of the loss into two terms: one
+depends only on c, the other is a sum over the pictures in the group of m. One pass over the
+pictures therefore evaluates the swaps of c with every medoid. This module stores both terms for all
+candidates c. After a swap, it updates only the contributions of those pictures whose two nearest
+medoids changed, about 3 n / n_clusters of them. It makes the best swap first, as PAM does, and is
+still cheaper than the paper's eager order. Both end when no single swap lowers the loss.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from index.arrays import Rows
+from index.arrays import Labels, Rows
 from indexer.errors import IndexerError
 
-Diss = NDArray[np.float32]
+Diss = NDArray[np.float32]  # dissimilarities
 
 _MIN_STARTS, _MAX_STARTS = 4, 32
-_STARTED_IMAGES = 20_000  # starts times pictures: small collections have room for more starts
-_BLOCK = 64  # pictures at a time: 3 arrays of (64, n) float32 stay near the processor
-_TOLERANCE = 1e-6  # of the loss: a smaller gain is within the rounding of the sums
-REFRESH = 50  # renew the sums from scratch after this many times n changed pictures
+_STARTS_TIMES_IMAGES = 20_000  # small collections get more starts
+_BLOCK = 64  # pictures per block: 3 arrays of (64, n) float32 fit the processor's cache
+_TOLERANCE = 1e-6  # of the loss; a smaller gain is within the rounding error of the sums
+REFRESH = 50  # recompute all sums after updating this many times n pictures
 
 
 class InvalidNumberOfClusters(IndexerError, ValueError):
-    """The number of groups is not between 1 and the number of pictures."""
+    """The number of groups is less than 1 or larger than the number of pictures."""
 
 
 class InvalidDissimilarities(IndexerError, ValueError):
-    """The matrix is not square, or holds something other than finite numbers >= 0."""
+    """The matrix is not square, or has values that are not finite or are negative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,25 +49,26 @@ class KMedoidsResult:
     Attributes
     ----------
     labels : ndarray of shape (n,), int32
-        Position in `medoids` of every row's medoid; a medoid's label is its own position.
+        Position in `medoids` of the medoid of each row. The label of a medoid is its own position.
     medoids : ndarray of shape (n_clusters,), int64
-        Rows that stand for the groups.
+        Rows of the medoids.
     loss : float
-        Sum of dissimilarities to the own medoid.
+        Sum of the dissimilarities to the medoid of the group.
     n_swaps : int or None
-        Exchanges of a medoid on the way; None where the algorithm does not tell.
+        Number of swaps; None if the algorithm does not report it.
     """
 
-    labels: NDArray[np.int32]
+    labels: Labels
     medoids: Rows
     loss: float
     n_swaps: int | None
 
     @classmethod
     def from_medoids(cls, diss: Diss, medoids: Rows, n_swaps: int | None = None) -> KMedoidsResult:
-        """Return the groups that given medoids make: every row goes to its nearest one.
+        """Return the groups around given medoids: each row belongs to its nearest medoid.
 
-        Equally near medoids: the first one, but a medoid belongs to its own group.
+        If several medoids are equally near, the first one counts. A medoid always belongs to its
+        own group.
         """
         to_medoids = diss[medoids]
         labels = to_medoids.argmin(axis=0).astype(np.int32)
@@ -91,38 +92,39 @@ def fasterpam(
     diss : ndarray of shape (n, n), float32
         Symmetric, >= 0, zero on the diagonal. Not modified.
     n_clusters : int, optional
-        1 to n; may be left out where medoids are given.
+        1 to n. Optional if medoids are given.
     medoids : ndarray of shape (n_clusters,), int64, optional
-        Different rows to start from, instead of a greedy start.
+        Distinct rows for the first start. Default: a greedy start.
     seed : int
-        Of the random starts.
+        Seed of the random starts.
     n_starts : int, optional
-        Starts to try, the best result wins: the first from `medoids` or greedy (PAM's BUILD),
-        the others from random rows. By default 4 for thousands of rows, where the losses of
-        single starts differ by less than 0.1 %, and up to 32 for fewer, where they differ by more.
+        Number of starts. The best result is returned. The first start is `medoids` or greedy (PAM's
+        BUILD), the others are random rows. Default: 4 for thousands of rows, where the losses of
+        single starts differ by less than 0.1 %, and up to 32 for fewer rows, where they differ
+        more.
 
     Returns
     -------
     KMedoidsResult
-        A local optimum: a swap would gain less than a millionth of the loss. The best possible
-        medoids are not promised (finding them is NP-hard), but for one group they are found.
+        A local optimum: no swap gains more than a millionth of the loss. It is not always the
+        global optimum, which is NP-hard to find. With one group it is.
 
     Raises
     ------
     InvalidNumberOfClusters
-        If there are fewer rows than groups, or no group is asked for.
+        If n_clusters is less than 1 or larger than n, or the medoids are not distinct.
     InvalidDissimilarities
-        If the matrix is not square or holds NaN, infinite or negative numbers.
+        If the matrix is not square or has NaN, infinite or negative values.
 
     Notes
     -----
-    Memory: the matrix, and 8 * n * n_clusters bytes. Time: O(n^2) for the start and about
-    O(n^2 / n_clusters) for a swap.
+    Memory: the matrix, and 8 * n * n_clusters bytes. Time: O(n^2) for the start, and about
+    O(n^2 / n_clusters) for each swap.
     """
     check_dissimilarities(diss)
-    n_clusters = _wanted(len(diss), n_clusters, medoids)
+    n_clusters = _checked_number(len(diss), n_clusters, medoids)
     if n_starts is None:
-        n_starts = min(max(_STARTED_IMAGES // len(diss), _MIN_STARTS), _MAX_STARTS)
+        n_starts = min(max(_STARTS_TIMES_IMAGES // len(diss), _MIN_STARTS), _MAX_STARTS)
     search = SwapSearch(diss, n_clusters)
     found = []
     with one_thread():
@@ -136,8 +138,8 @@ def fasterpam(
 def one_thread() -> threadpool_limits:
     """Return a context in which matrix products run on one thread.
 
-    `SwapSearch` makes many small ones: on two threads they gain nothing on an idle machine, and
-    wait for each other eight times as long on a busy one.
+    The products of `SwapSearch` are small. On an idle machine a second thread gains nothing. On a
+    busy machine the threads wait for each other, and the products take eight times as long.
     """
     return threadpool_limits(limits=1, user_api="blas")
 
@@ -146,15 +148,15 @@ def check_dissimilarities(diss: Diss) -> None:
     """Raise InvalidDissimilarities unless a matrix is square, finite and >= 0."""
     if diss.ndim != 2 or diss.shape[0] != diss.shape[1] or not len(diss):
         raise InvalidDissimilarities(
-            f"dissimilarities have shape {diss.shape}: a square matrix with one row for each "
-            "picture is needed"
+            f"dissimilarities have shape {diss.shape}: pass a square matrix with one row for each "
+            "picture"
         )
-    # NaN passes through min and max, so two passes without a copy see everything.
+    # min and max propagate NaN, so these two passes find every invalid value without a copy.
     low, high = float(diss.min()), float(diss.max())
     if not (low >= 0 and np.isfinite(high)):
         raise InvalidDissimilarities(
-            f"dissimilarities go from {low} to {high}: finite numbers >= 0 are needed; "
-            "look for NaN among the vectors"
+            f"dissimilarities range from {low} to {high}, but must be finite and >= 0: "
+            "check the vectors for NaN"
         )
 
 
@@ -166,16 +168,15 @@ def check_n_clusters(n_clusters: int, n: int) -> None:
         )
 
 
-def _wanted(n: int, n_clusters: int | None, medoids: Rows | None) -> int:
+def _checked_number(n: int, n_clusters: int | None, medoids: Rows | None) -> int:
     if medoids is not None:
         n_clusters = len(medoids) if n_clusters is None else n_clusters
         if len(np.unique(medoids)) != n_clusters:
             raise InvalidNumberOfClusters(
-                f"{n_clusters} groups need {n_clusters} different medoids to start from, "
-                f"not {medoids.tolist()}"
+                f"{n_clusters} groups need {n_clusters} distinct medoids, not {medoids.tolist()}"
             )
     if n_clusters is None:
-        raise InvalidNumberOfClusters("give the number of groups, or the medoids to start from")
+        raise InvalidNumberOfClusters("pass the number of groups, or the medoids to start from")
     check_n_clusters(n_clusters, n)
     return n_clusters
 
@@ -193,23 +194,23 @@ def _starts(
 class _Nearest:
     """The two nearest medoids of some rows."""
 
-    label: NDArray[np.int32]  # position of the nearest medoid
-    first: NDArray[np.float32]  # dissimilarity to it
-    second: NDArray[np.float32]  # and to the next one, infinite if there is none
+    label: Labels  # position of the nearest medoid
+    first: Diss  # dissimilarity to the nearest medoid
+    second: Diss  # dissimilarity to the next medoid, infinite if there is none
 
-    def of(self, which: Any) -> _Nearest:
+    def __getitem__(self, which: Any) -> _Nearest:
         return _Nearest(self.label[which], self.first[which], self.second[which])
 
 
 class SwapSearch:
-    """Medoids of a dissimilarity matrix, and what every possible change of them would gain.
+    """Medoids of a dissimilarity matrix, and the gain of every possible swap.
 
     Parameters
     ----------
     diss : ndarray of shape (n, n), float32
         Symmetric, checked. Not modified.
     max_clusters : int
-        The most medoids that there will be.
+        Maximum number of medoids.
 
     Attributes
     ----------
@@ -225,13 +226,13 @@ class SwapSearch:
         self._near = _Nearest(
             np.zeros(self.n, np.int32), np.zeros(self.n, np.float32), np.zeros(self.n, np.float32)
         )
-        # What making row c a medoid changes: [c] with all others kept, and then on top of it
-        # [m, c] with medoid m taken away.
+        # Change of the loss if row c becomes a medoid, [c], and the further change if medoid m is
+        # then removed, [m, c].
         self._added = np.zeros(self.n)
         self._removed = np.zeros((max_clusters, self.n))
-        self._n_renewed = 0
-        # Arrays made anew for each block would cost more than the work on them (page faults).
-        self._room = np.empty((3, min(_BLOCK, self.n), self.n), np.float32)
+        self._n_updated = 0
+        # Buffers: to allocate arrays for each block would cost more than the work (page faults).
+        self._buffers = np.empty((3, min(_BLOCK, self.n), self.n), np.float32)
 
     @property
     def loss(self) -> float:
@@ -239,36 +240,36 @@ class SwapSearch:
         return float(self._near.first.sum(dtype=np.float64))
 
     def start(self, medoids: Rows) -> None:
-        """Take given medoids, forgetting those before."""
+        """Replace all medoids by the given ones."""
         self.medoids = np.array(medoids, np.int64)
         self._near = self._two_nearest(np.arange(self.n))
         self._refresh()
 
     def greedy(self, n_clusters: int) -> Rows:
-        """Start with the best single medoid, add the one that helps most, and so on (BUILD)."""
+        """Start with the best single medoid, and add the best further ones one by one (BUILD)."""
         self.start(self.best_single())
         while len(self.medoids) < n_clusters:
             self.add()
         return self.medoids
 
     def best_single(self) -> Rows:
-        """Return the one row with the least sum of dissimilarities, as an array of length 1."""
+        """Return the row with the smallest sum of dissimilarities, as an array of length 1."""
         return np.array([self._diss.sum(axis=1, dtype=np.float64).argmin()])
 
     def add(self) -> None:
-        """Make that row a medoid which lowers the loss most; the lowest row among equals."""
-        gains = self._added.copy()
-        gains[self.medoids] = np.inf
-        row = int(gains.argmin())
-        nearer = np.flatnonzero(self._diss[row] < self._near.second)
-        # The new medoid itself is always looked at, even where a copy of it is a medoid already.
-        self._change(np.append(self.medoids, row), nearer)
+        """Add the medoid that lowers the loss most. Among equal rows it is the lowest."""
+        changes = self._added.copy()
+        changes[self.medoids] = np.inf
+        row = int(changes.argmin())
+        # The row itself is always among these, even if a copy of it is already a medoid.
+        affected = np.flatnonzero(self._diss[row] < self._near.second)
+        self._set_medoids(np.append(self.medoids, row), affected)
 
     def converge(self) -> int:
-        """Swap, best swap first, until none gains anything; return the number of swaps."""
+        """Make the best swap until none lowers the loss. Return the number of swaps."""
         n_swaps = 0
         before = np.inf
-        # A swap that gains nothing after all is rounding, and going on could run in circles.
+        # Stop if a swap did not lower the loss because of rounding, or the search could cycle.
         while self.loss < before and (best := self._best_swap()) is not None:
             before = self.loss
             self._swap(*best)
@@ -282,21 +283,21 @@ class SwapSearch:
 
     def _swap(self, position: int, row: int) -> None:
         medoids = self.medoids.copy()
-        gone, medoids[position] = medoids[position], row
-        # Only where the old medoid was, or the new one will be, among the two nearest.
-        touched = (self._diss[row] < self._near.second) | (self._diss[gone] <= self._near.second)
-        self._change(medoids, np.flatnonzero(touched))
+        old, medoids[position] = medoids[position], row
+        # Pictures that had the old medoid, or will have the new one, among their two nearest.
+        affected = (self._diss[row] < self._near.second) | (self._diss[old] <= self._near.second)
+        self._set_medoids(medoids, np.flatnonzero(affected))
 
-    def _change(self, medoids: Rows, touched: Rows) -> None:
-        """Take new medoids, renewing the shares of those pictures that may be touched by it."""
+    def _set_medoids(self, medoids: Rows, affected: Rows) -> None:
+        """Set new medoids, and update the contributions of the affected pictures."""
         self.medoids = medoids
-        before = self._near.of(touched)
-        after = self._two_nearest(touched)
-        self._count(touched, (-1, before), (+1, after))
-        self._near.label[touched] = after.label
-        self._near.first[touched] = after.first
-        self._near.second[touched] = after.second
-        if self._n_renewed > REFRESH * self.n:
+        before = self._near[affected]
+        after = self._two_nearest(affected)
+        self._add_contributions(affected, (-1, before), (+1, after))
+        self._near.label[affected] = after.label
+        self._near.first[affected] = after.first
+        self._near.second[affected] = after.second
+        if self._n_updated > REFRESH * self.n:
             self._refresh()
 
     def _two_nearest(self, rows: Rows) -> _Nearest:
@@ -308,40 +309,40 @@ class SwapSearch:
         return _Nearest(label, first, to_medoids.min(axis=0))
 
     def _refresh(self) -> None:
-        """Sum all shares from scratch, so that rounding cannot pile up."""
+        """Compute all sums again, so that rounding errors do not accumulate."""
         self._added[:] = 0
         self._removed[:] = 0
-        self._count(np.arange(self.n), (+1, self._near))
-        self._n_renewed = 0
+        self._add_contributions(np.arange(self.n), (+1, self._near))
+        self._n_updated = 0
 
-    def _count(self, rows: Rows, *shares: tuple[int, _Nearest]) -> None:
-        """Add (sign 1) or take back (-1) the shares of some pictures in all possible changes.
+    def _add_contributions(self, rows: Rows, *terms: tuple[int, _Nearest]) -> None:
+        """Add (sign 1) or subtract (-1) the contributions of some pictures to all changes.
 
-        A picture at dissimilarity d from candidate c changes by min(d, first) - first if c is
-        added, and by min(d, second) - min(d, first) more if its own medoid goes.
+        A picture with dissimilarity d to candidate c contributes min(d, first) - first if c is
+        added, and a further min(d, second) - min(d, first) if the picture's own medoid is removed.
         """
-        self._n_renewed += len(rows)
+        self._n_updated += len(rows)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
             block = rows[part]
-            diss = self._diss.take(block, axis=0, out=self._room[0, : len(block)], mode="clip")
-            for sign, near in shares:
-                self._count_block(diss, sign, near.of(part))
+            diss = self._diss.take(block, axis=0, out=self._buffers[0, : len(block)], mode="clip")
+            for sign, near in terms:
+                self._add_block(diss, sign, near[part])
 
-    def _count_block(self, diss: Diss, sign: int, near: _Nearest) -> None:
-        kept = _minimum(diss, near.first, out=self._room[1, : len(diss)])
-        lost = _minimum(diss, near.second, out=self._room[2, : len(diss)])
-        lost -= kept
-        # Products with indicators: they sum rows several times as fast as NumPy's sums do.
-        everyone = np.full(len(diss), sign, np.float32)
-        self._added += everyone @ kept - sign * near.first.sum(dtype=np.float64)
+    def _add_block(self, diss: Diss, sign: int, near: _Nearest) -> None:
+        with_medoid = _minimum(diss, near.first, out=self._buffers[1, : len(diss)])
+        further = _minimum(diss, near.second, out=self._buffers[2, : len(diss)])
+        further -= with_medoid
+        # Products with indicator matrices sum rows several times as fast as NumPy's sums.
+        signs = np.full(len(diss), sign, np.float32)
+        self._added += signs @ with_medoid - sign * near.first.sum(dtype=np.float64)
         labels, member_of = np.unique(near.label, return_inverse=True)
-        indicator = (member_of == np.arange(len(labels))[:, None]) * everyone
-        self._removed[labels] += indicator @ lost
+        indicator = (member_of == np.arange(len(labels))[:, None]) * signs
+        self._removed[labels] += indicator @ further
 
 
-def _minimum(block: Diss, limits: NDArray[np.float32], out: Diss) -> Diss:
-    """Write each row of a block, cut off at its own limit, to `out`."""
-    # NumPy is three times as fast with two whole arrays as with an array and a column.
+def _minimum(block: Diss, limits: Diss, out: Diss) -> Diss:
+    """Write the minimum of each row of a block and the row's limit to `out`."""
+    # NumPy is three times as fast with two full arrays as with an array and a column.
     np.copyto(out, limits[:, None])
     return np.minimum(block, out, out=out)

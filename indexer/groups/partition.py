@@ -1,12 +1,12 @@
-"""One folder of pictures per group, the medoid marked; the originals are not changed.
+"""Partition: one folder of pictures for each group. The originals are not changed.
 
 OUT/
     group-000/
-        medoid--lion.jpg         the picture that stands for the group
+        medoid--lion.jpg         the medoid of the group
         cub.jpg
-        IMG_1~3f2a9c1b5d7e.jpg   two of the group are called IMG_1.jpg
+        IMG_1~3f2a9c1b5d7e.jpg   the group has two pictures with the name IMG_1.jpg
     group-001/
-    .lookalike-partition.json    what is here: lets the same command go on after an interruption
+    .lookalike-partition.json    the plan, so that the same command resumes after an interruption
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ COPY, SYMLINK, HARDLINK = "copy", "symlink", "hardlink"
 MODES = (COPY, SYMLINK, HARDLINK)
 MEDOID_PREFIX = "medoid--"
 LIST_FILE = ".lookalike-partition.json"
-_HALF = ".partial"  # a file that is being copied, in OUT
-_NAME_BYTES = 255  # the limit of ext4, XFS, APFS, NTFS
-_SUFFIX_BYTES = 16
+_PARTIAL_FILE = ".partial"  # a file that is being copied, in OUT
+_MAX_NAME_BYTES = 255  # limit of ext4, XFS, APFS and NTFS
+_MAX_SUFFIX_BYTES = 16
 _HASH_DIGITS = 12
-_MTIME_S = 2  # FAT keeps times to 2 s
+_MTIME_TOLERANCE_S = 2  # resolution of times on FAT
 
 
 class PartitionError(IndexerError):
-    """The groups cannot be written into this folder."""
+    """The groups cannot be written to this folder."""
 
 
 class FolderNotEmpty(PartitionError):
@@ -50,17 +50,17 @@ class FolderNotEmpty(PartitionError):
 
 @dataclass(frozen=True)
 class Member:
-    """A picture and where it goes.
+    """A picture and its group.
 
     Attributes
     ----------
     label : int
-        Its group.
+        Label of the group.
     row : int
     source : Path
-        The original.
+        Original file.
     relative : str
-        Its path below the image root, which no other picture has.
+        Unique path of the picture below the image root.
     """
 
     label: int
@@ -71,15 +71,18 @@ class Member:
 
 @dataclass
 class PartitionResult:
-    """Result of a partition.
+    """The result of a partition.
 
     Attributes
     ----------
-    n_written, n_kept, n_removed : int
-        Pictures written, already there, and removed because an earlier partition of the same
-        folder had put them elsewhere.
+    n_written : int
+        Pictures written.
+    n_kept : int
+        Pictures that were already in place.
+    n_removed : int
+        Files of an earlier partition of the folder that were removed.
     missing : list of str
-        Relative paths of pictures whose original is missing.
+        Relative paths of pictures whose original does not exist any more.
     """
 
     n_written: int = 0
@@ -97,7 +100,7 @@ def partition(
     force: bool = False,
     progress: Progress = QUIET,
 ) -> PartitionResult:
-    """Put every picture into the folder of its group.
+    """Write every picture to the folder of its group.
 
     Parameters
     ----------
@@ -110,8 +113,8 @@ def partition(
     mode : str
         "copy" (with times and permissions), "symlink" (absolute) or "hardlink".
     force : bool
-        Write into a folder that is not empty. Files that only an earlier partition needed are
-        removed. Other files stay, unless a picture has the same path.
+        Write to a folder that is not empty. Files of an earlier partition that are not part of this
+        one are removed. Other files are kept, unless a picture has the same path.
     progress : callable
         tqdm-compatible factory.
 
@@ -122,17 +125,17 @@ def partition(
     Raises
     ------
     FolderNotEmpty
-        If the folder contains anything but an interrupted run of the same partition.
+        If the folder contains anything except an interrupted or complete run of this partition.
     PartitionError
         If the folder contains originals, or the file system does not support the mode.
     DiskFull
-        If there is too little space for the copies.
+        If there is too little free disk space for the copies.
 
     Notes
     -----
-    A copy is written under another name and then renamed, so that a file under its own name is
-    complete. After an interruption the same call continues: a copy with the original's size and
-    time, or a link to it, is kept.
+    A copy is written under a temporary name and then renamed, so a file under its final name is
+    complete. After an interruption, the same call resumes: it keeps copies with the size and time
+    of the original, and links to the original.
     """
     if mode not in MODES:
         raise PartitionError(f"unknown mode {mode!r}: use one of {', '.join(MODES)}")
@@ -140,21 +143,21 @@ def partition(
     targets = dict(zip(_targets(members, set(medoids)), members, strict=True))
     _check_apart(members, out)
     plan = {"mode": mode, "files": sorted(targets)}
-    before = _earlier_plan(out)
+    before = _stored_plan(out)
     if not force and not _is_empty(out) and before != plan:
         raise FolderNotEmpty(
             f"{out} is not empty. Choose another folder, or add --force to write into it."
         )
     result = PartitionResult()
     todo = _still_to_write(targets, out, mode, result)
-    _check_space([member for member, _ in todo], out, mode)
+    _check_free_space([member for member, _ in todo], out, mode)
     out.mkdir(parents=True, exist_ok=True)
-    # Written first, so that an interrupted run can be recognised.
-    replace_text(out / LIST_FILE, json.dumps(_both(before, plan)))
-    result.n_removed = _remove_strays(set(before["files"]) - set(targets), out)
+    # The plan is written first, so that the next run recognises an interrupted one.
+    replace_text(out / LIST_FILE, json.dumps(_combined(before, plan)))
+    result.n_removed = _remove_stale(set(before["files"]) - set(targets), out)
     with progress(total=len(todo), desc="partition", unit="image") as bar:
         for member, target in todo:
-            _write(member, target, out / _HALF, mode)
+            _write(member, target, out / _PARTIAL_FILE, mode)
             result.n_written += 1
             bar.update(1)
     replace_text(out / LIST_FILE, json.dumps(plan))
@@ -162,50 +165,53 @@ def partition(
 
 
 def _targets(members: Sequence[Member], medoids: set[int]) -> list[str]:
-    """Return each picture's path below the folder; no two are equal, on any file system."""
+    """Return the path of each picture below the folder. All differ on any file system."""
     n_clusters = 1 + max((member.label for member in members), default=0)
     hashed: set[int] = set()
     while True:
         paths = [
             f"{group_name(member.label, n_clusters)}/"
-            + _file_name(member, member.row in medoids, at in hashed)
-            for at, member in enumerate(members)
+            + _file_name(member, member.row in medoids, i in hashed)
+            for i, member in enumerate(members)
         ]
-        keys = [_as_any_file_system_sees_it(path) for path in paths]
+        keys = [_normalised(path) for path in paths]
         count = Counter(keys)
-        doubles = {at for at, key in enumerate(keys) if count[key] > 1} - hashed
-        if not doubles:
+        duplicates = {i for i, key in enumerate(keys) if count[key] > 1} - hashed
+        if not duplicates:
             return paths
-        hashed |= doubles
+        hashed |= duplicates
 
 
-def _as_any_file_system_sees_it(path: str) -> str:
-    """Return a path that is equal for A.JPG and a.jpg, and for both ways to write an accent."""
+def _normalised(path: str) -> str:
+    """Return a key that is equal for paths that a file system may treat as equal.
+
+    Some file systems ignore case, or the difference between composed and decomposed accents.
+    """
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def _file_name(member: Member, is_medoid: bool, with_hash: bool) -> str:
     prefix = MEDOID_PREFIX if is_medoid else ""
     stem, suffix = os.path.splitext(os.path.basename(member.source))
-    if len(os.fsencode(suffix)) > _SUFFIX_BYTES:
-        stem, suffix = stem + suffix, ""  # no suffix, but a name with a dot in it
-    if len(os.fsencode(prefix + stem + suffix)) > _NAME_BYTES:
-        with_hash = True  # cut names may have become equal
+    if len(os.fsencode(suffix)) > _MAX_SUFFIX_BYTES:
+        stem, suffix = stem + suffix, ""  # a name with a dot, not a file type
+    if len(os.fsencode(prefix + stem + suffix)) > _MAX_NAME_BYTES:
+        with_hash = True  # shortened names may be equal
     if with_hash:
         digest = hashlib.sha256(member.relative.encode("utf-8", "surrogateescape")).hexdigest()
         suffix = f"~{digest[:_HASH_DIGITS]}{suffix}"
-    return prefix + _cut(stem, _NAME_BYTES - len(os.fsencode(prefix + suffix))) + suffix
+    return prefix + _cut(stem, _MAX_NAME_BYTES - len(os.fsencode(prefix + suffix))) + suffix
 
 
 def _cut(text: str, n_bytes: int) -> str:
-    """Return the longest prefix of a text of at most `n_bytes` bytes."""
+    """Return the longest prefix of a text that has at most `n_bytes` bytes."""
     while len(os.fsencode(text)) > n_bytes:
         text = text[:-1]
     return text
 
 
 def _check_apart(members: Sequence[Member], out: Path) -> None:
-    """Refuse to write where originals are: one could be overwritten."""
+    """Raise PartitionError if the folder contains originals, which could be overwritten."""
     folder = out.resolve()
     for parent in {member.source.parent for member in members}:
         if parent.resolve().is_relative_to(folder):
@@ -220,12 +226,13 @@ def _is_empty(out: Path) -> bool:
     return not out.exists() or not any(out.iterdir())
 
 
-def _earlier_plan(out: Path) -> dict[str, Any]:
-    """Return the mode and the files of an earlier partition, from its list file."""
+def _stored_plan(out: Path) -> dict[str, Any]:
+    """Return the stored mode and files of an earlier partition of the folder."""
     try:
         found = json.loads((out / LIST_FILE).read_text(encoding="utf-8"))
-        # Only names that this module makes: the list must not lead out of the folder.
-        return {"mode": found["mode"], "files": [path for path in found["files"] if _is_ours(path)]}
+        # Ignore all other paths, so that a manipulated list cannot name files outside the folder.
+        files = [path for path in found["files"] if _is_target(path)]
+        return {"mode": found["mode"], "files": files}
     except (FileNotFoundError, NotADirectoryError):
         return {"mode": None, "files": []}
     except (ValueError, TypeError, KeyError) as error:
@@ -234,11 +241,12 @@ def _earlier_plan(out: Path) -> dict[str, Any]:
         ) from error
 
 
-def _both(before: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+def _combined(before: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
     return {"mode": plan["mode"], "files": sorted({*before["files"], *plan["files"]})}
 
 
-def _is_ours(path: Any) -> bool:
+def _is_target(path: Any) -> bool:
+    """Return whether a path has the form of those that `_targets` returns."""
     parts = path.split("/") if isinstance(path, str) else []
     return len(parts) == 2 and parts[0].startswith("group-") and parts[1] not in ("", ".", "..")
 
@@ -246,7 +254,7 @@ def _is_ours(path: Any) -> bool:
 def _still_to_write(
     targets: dict[str, Member], out: Path, mode: str, result: PartitionResult
 ) -> list[tuple[Member, Path]]:
-    """Count pictures that are present or missing; return the others."""
+    """Count pictures that are in place or missing in `result`, and return the others."""
     todo = []
     for path, member in targets.items():
         if not member.source.is_file():
@@ -265,17 +273,17 @@ def _is_done(source: Path, target: Path, mode: str) -> bool:
         return False
     if mode == HARDLINK:
         return os.path.samefile(source, target)
-    there, original = target.stat(), source.stat()
-    same_time = abs(there.st_mtime - original.st_mtime) < _MTIME_S
-    is_link = (there.st_dev, there.st_ino) == (original.st_dev, original.st_ino)
-    return there.st_size == original.st_size and same_time and not is_link
+    copy, original = target.stat(), source.stat()
+    same_time = abs(copy.st_mtime - original.st_mtime) < _MTIME_TOLERANCE_S
+    is_link = (copy.st_dev, copy.st_ino) == (original.st_dev, original.st_ino)
+    return copy.st_size == original.st_size and same_time and not is_link
 
 
 def _original(source: Path) -> Path:
     return Path(os.path.abspath(source))
 
 
-def _check_space(members: Sequence[Member], out: Path, mode: str) -> None:
+def _check_free_space(members: Sequence[Member], out: Path, mode: str) -> None:
     if mode != COPY:
         return
     needed = sum(member.source.stat().st_size for member in members)
@@ -288,8 +296,8 @@ def _check_space(members: Sequence[Member], out: Path, mode: str) -> None:
         )
 
 
-def _remove_strays(paths: Iterable[str], out: Path) -> int:
-    """Remove files of an earlier partition, and group folders that have become empty."""
+def _remove_stale(paths: Iterable[str], out: Path) -> int:
+    """Remove files of an earlier partition, and group folders that are then empty."""
     n_removed = 0
     for path in sorted(paths):
         target = out / path
@@ -302,34 +310,34 @@ def _remove_strays(paths: Iterable[str], out: Path) -> int:
     return n_removed
 
 
-def _write(member: Member, target: Path, half: Path, mode: str) -> None:
-    """Make one file or link in a single step."""
+def _write(member: Member, target: Path, partial: Path, mode: str) -> None:
+    """Create one file or link under a temporary name, and rename it."""
     try:
-        half.unlink(missing_ok=True)  # of an interrupted run
+        partial.unlink(missing_ok=True)  # left by an interrupted run
         _make_folder(target.parent)
         if mode == COPY:
-            shutil.copy2(member.source, half)
+            shutil.copy2(member.source, partial)
         elif mode == SYMLINK:
-            half.symlink_to(_original(member.source))
+            partial.symlink_to(_original(member.source))
         else:
-            os.link(os.path.realpath(member.source), half)
-        half.replace(target)
+            os.link(os.path.realpath(member.source), partial)
+        partial.replace(target)
     except OSError as error:
-        half.unlink(missing_ok=True)
-        raise PartitionError(_reason(member, target, mode, error)) from error
+        partial.unlink(missing_ok=True)
+        raise PartitionError(_message(member, target, mode, error)) from error
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.is_symlink():  # it may lead to the originals
+    if folder.is_symlink():  # the target may contain originals
         raise PartitionError(f"{folder} is a link to another folder. Remove the link.")
     folder.mkdir(exist_ok=True)
 
 
-def _reason(member: Member, target: Path, mode: str, error: OSError) -> str:
+def _message(member: Member, target: Path, mode: str, error: OSError) -> str:
     if mode == HARDLINK and error.errno == errno.EXDEV:
         return (
             f"{member.source} and {target.parent} are on different file systems, so hard links are "
             "impossible. Use --mode copy or --mode symlink."
         )
-    cure = "Use --mode copy." if mode != COPY else "Fix this, and run the same command again."
-    return f"{member.relative} could not be put into {target.parent}: {error.strerror}. {cure}"
+    remedy = "Use --mode copy." if mode != COPY else "Fix this, and run the same command again."
+    return f"{member.relative} cannot be written to {target.parent}: {error.strerror}. {remedy}"

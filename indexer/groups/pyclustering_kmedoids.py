@@ -1,8 +1,8 @@
-"""k-medoids by pyclustering, the library that the original solution used.
+"""k-medoids with pyclustering, the library of the original solution.
 
-It runs PAM (L. Kaufman, P. J. Rousseeuw, "Partitioning around medoids", 1987) from random medoids:
-the same kind of optimum as `fasterpam` finds, some hundred times as slowly. The only module that
-knows pyclustering.
+It runs PAM (L. Kaufman, P. J. Rousseeuw, "Partitioning around medoids", 1987) from random medoids.
+It finds the same kind of optimum as `fasterpam`, about a hundred times more slowly. Only this
+module imports pyclustering.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from index.arrays import Rows
 from indexer.errors import IndexerError
 from indexer.groups.fasterpam import (
     Diss,
@@ -24,33 +25,33 @@ from indexer.groups.fasterpam import (
 )
 
 MAX_IMAGES_WITHOUT_CORE = 1_000
-_MAX_SWAPS = 1_000  # pyclustering's own 200 would end it early from about 100 groups on
-_PILOT_IMAGES = {True: 500, False: 60}  # with and without the core
-_PILOT_CLUSTERS = (5, 20)
+_MAX_SWAPS = 1_000  # pyclustering's default of 200 stops too early with 100 groups or more
+_TRIAL_IMAGES = {True: 500, False: 60}  # with and without the core
+_TRIAL_CLUSTERS = (5, 20)
 
 
 class PyclusteringTooSlow(IndexerError, ValueError):
-    """pyclustering would need days for this number of pictures."""
+    """pyclustering would take days for so many pictures."""
 
 
 class NoCore(UserWarning):
-    """pyclustering runs without its C++ core, about a hundred times slower."""
+    """pyclustering runs without its C++ core, about a hundred times more slowly."""
 
 
 def has_core() -> bool:
-    """Return whether pyclustering's C++ core, which exists for x86 only, works here."""
+    """Return whether pyclustering's C++ core works here. It exists only for x86."""
     from pyclustering.core.wrapper import ccore_library
 
     return bool(ccore_library.workable())
 
 
 def check_core(n: int) -> None:
-    """Warn if there is no C++ core, and refuse if grouping would take days.
+    """Warn if there is no C++ core.
 
     Raises
     ------
     PyclusteringTooSlow
-        Above 1,000 pictures without the core.
+        If there is no core and n is above 1,000.
     """
     if has_core():
         return
@@ -77,7 +78,7 @@ def pyclustering_kmedoids(diss: Diss, n_clusters: int, seed: int = 0) -> KMedoid
     n_clusters : int
         1 to n.
     seed : int
-        Of the first medoids.
+        Seed of the first medoids.
 
     Returns
     -------
@@ -87,57 +88,58 @@ def pyclustering_kmedoids(diss: Diss, n_clusters: int, seed: int = 0) -> KMedoid
     Raises
     ------
     InvalidNumberOfClusters
-        If there are fewer rows than groups, or no group is asked for.
+        If n_clusters is less than 1 or larger than n.
     InvalidDissimilarities
-        If the matrix is not square or holds NaN, infinite or negative numbers.
+        If the matrix is not square or has NaN, infinite or negative values.
     PyclusteringTooSlow
-        Above 1,000 pictures where pyclustering has no C++ core.
+        If pyclustering has no C++ core and n is above 1,000.
 
     Notes
     -----
-    Copies the matrix twice, to 16 * n^2 bytes. The warning `NoCore` says that there is no core.
+    Copies the matrix twice, to 16 * n^2 bytes. Warns with `NoCore` if there is no core.
 
-    pyclustering 0.10.1.2 ends with a swap too many: it takes the least bad one, sees the loss
-    rise, and stops there. From the medoids on which it ends, `fasterpam` takes that swap back.
+    pyclustering 0.10.1.2 makes one swap too many at the end: it makes the swap with the smallest
+    increase of the loss, and then stops. `fasterpam`, started from the final medoids, undoes it.
     """
     check_dissimilarities(diss)
     check_n_clusters(n_clusters, len(diss))
     check_core(len(diss))
     start = np.random.default_rng(seed).choice(len(diss), n_clusters, replace=False)
-    medoids = _different(diss, _run(diss, start.tolist()), n_clusters)
-    repaired = fasterpam(diss, medoids=medoids, n_starts=1)
-    return dataclasses.replace(repaired, n_swaps=None)
+    medoids = _filled_up(diss, _run(diss, start.tolist()), n_clusters)
+    result = fasterpam(diss, medoids=medoids, n_starts=1)
+    return dataclasses.replace(result, n_swaps=None)
 
 
 def estimate_seconds(diss: Diss, n_clusters: Iterable[int], n: int | None = None) -> float:
-    """Estimate how long pyclustering will take for some numbers of groups, by two short trials.
+    """Estimate the time that pyclustering needs, from two short trials.
 
     Parameters
     ----------
     diss : ndarray of shape (m, m), float32
         Dissimilarities of the pictures, or of some of them.
     n_clusters : iterable of int
-        Each number of groups that will be made.
+        Each number of groups that will be computed.
     n : int, optional
-        Pictures that will be grouped; m by default.
+        Number of pictures that will be grouped. Default: m.
 
     Returns
     -------
     float
-        Seconds on this machine as busy as it is now; right within a factor of about 3.
+        Seconds on this machine under its present load, correct within a factor of about 3.
 
     Notes
     -----
-    Time grows with n^2, and with a power of the number of groups that the trials tell.
+    The time is proportional to n^2 and to a power of the number of groups. The trials determine
+    the exponent.
     """
-    size = min(len(diss), _PILOT_IMAGES[has_core()])
-    pilot = diss[:size, :size]
-    few, many = (min(size, n_clusters) for n_clusters in _PILOT_CLUSTERS)
-    _timed_run(pilot, few)  # the first run loads the library
-    few_s, many_s = _timed_run(pilot, few), _timed_run(pilot, many)
+    size = min(len(diss), _TRIAL_IMAGES[has_core()])
+    trial = diss[:size, :size]
+    few, many = (min(size, n_clusters) for n_clusters in _TRIAL_CLUSTERS)
+    _timed_run(trial, few)  # the first run loads the library
+    few_s, many_s = _timed_run(trial, few), _timed_run(trial, many)
     power = np.log(max(many_s / few_s, 1)) / np.log(many / few) if many > few else 2.0
     growth = ((len(diss) if n is None else n) / size) ** 2
-    return float(sum(growth * few_s * (wanted / few) ** power for wanted in n_clusters))
+    return float(sum(growth * few_s * (number / few) ** power for number in n_clusters))
 
 
 def _timed_run(diss: Diss, n_clusters: int) -> float:
@@ -153,11 +155,11 @@ def _run(diss: Diss, medoids: list[int]) -> list[int]:
     return [int(row) for row in job.process().get_medoids()]
 
 
-def _different(diss: Diss, medoids: list[int], n_clusters: int) -> np.ndarray:
-    """Return as many different medoids as were asked for.
+def _filled_up(diss: Diss, medoids: list[int], n_clusters: int) -> Rows:
+    """Return n_clusters distinct medoids.
 
-    pyclustering drops a medoid whose pictures all lie at 0 from another one; the pictures farthest
-    from their medoids take the free places.
+    pyclustering drops a medoid if all pictures of its group have dissimilarity 0 to another medoid.
+    The pictures farthest from their medoids replace dropped ones.
     """
     kept = np.unique(medoids)
     while len(kept) < n_clusters:

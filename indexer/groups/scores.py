@@ -1,12 +1,12 @@
-"""How good groups are: by themselves, and against known classes."""
+"""Quality of groups: medoid silhouette, and agreement with known classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Labels
 from indexer.errors import IndexerError
 from indexer.groups.dissimilarity import Assignment, from_scores
 
@@ -16,7 +16,7 @@ class NoClasses(IndexerError, ValueError):
 
 
 def medoid_silhouette(found: Assignment) -> float | None:
-    """Return how much nearer pictures are to their own medoid than to the next one.
+    """Return the medoid silhouette of groups.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ def medoid_silhouette(found: Assignment) -> float | None:
     Returns
     -------
     float or None
-        Mean of 1 - own / next dissimilarity, [0, 1]: 1 where every picture lies on its medoid, 0
-        where the next medoid is as near. A picture at 0 from both counts as 0. None with one
-        group, where there is no next medoid.
+        Mean of 1 - a / b, [0, 1], where a is the dissimilarity to the own medoid and b that to the
+        next one. 1 if all pictures equal their medoids, 0 if both medoids are equally near. A
+        picture with b = 0 counts as 0. None with one group.
 
     Notes
     -----
@@ -37,13 +37,13 @@ def medoid_silhouette(found: Assignment) -> float | None:
     """
     if np.isnan(found.next_scores).any():
         return None
-    own = from_scores(found.scores.copy()).astype(np.float64)
-    other = from_scores(found.next_scores.copy()).astype(np.float64)
-    silhouettes = np.where(other > 0, 1 - own / np.where(other > 0, other, 1), 0.0)
+    a = from_scores(found.scores.copy()).astype(np.float64)
+    b = from_scores(found.next_scores.copy()).astype(np.float64)
+    silhouettes = np.where(b > 0, 1 - a / np.where(b > 0, b, 1), 0.0)
     return float(silhouettes.mean())
 
 
-def agreement(labels: NDArray[np.int32], classes: Sequence[str | None]) -> dict[str, float | None]:
+def agreement(labels: Labels, classes: Sequence[str | None]) -> dict[str, float | None]:
     """Compare groups with known classes, over the pictures whose class is known.
 
     Parameters
@@ -51,25 +51,26 @@ def agreement(labels: NDArray[np.int32], classes: Sequence[str | None]) -> dict[
     labels : ndarray of shape (n,), int32
         Group of every picture.
     classes : sequence of str or None, of length n
-        Class of every picture, None where it is not known.
+        Class of every picture, None if unknown.
 
     Returns
     -------
-    dict
-        "purity": share of pictures whose class is the most frequent one of their group (rises
-        with the number of groups: 1 if every picture is its own group); "nmi": normalised mutual
-        information, arithmetic mean; "ari": adjusted Rand index, 0 for groups made by chance.
+    dict of str to float
+        "purity": share of pictures whose class is the most frequent one of their group. It rises
+        with the number of groups, up to 1 if every picture is a group.
+        "nmi": normalised mutual information, arithmetic mean.
+        "ari": adjusted Rand index, 0 for random groups.
 
     Raises
     ------
     NoClasses
-        If no class is known, or there is not one entry for each picture.
+        If no class is known, or the number of classes is not n.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
 
     if len(classes) != len(labels):
-        raise NoClasses(f"{len(classes)} classes for {len(labels)} pictures: give one per picture")
+        raise NoClasses(f"{len(classes)} classes for {len(labels)} pictures: pass one for each")
     known = [row for row, name in enumerate(classes) if name is not None]
     if not known:
         raise NoClasses(

@@ -1,4 +1,4 @@
-"""Plots of groups: the error curve with its elbow, and a sheet of thumbnails per group."""
+"""Image files about groups: a plot of the error curve, and a sheet of a group's thumbnails."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _MEDOID_COLOUR = (214, 90, 20)
 
 
 class NoCurve(IndexerError, ValueError):
-    """The groups were made without a sweep, so there is no error curve to draw."""
+    """The groups were made without a sweep, so there is no error curve."""
 
 
 def plot_elbow(clusters: Clusters, path: Path) -> None:
-    """Draw within-cluster error against number of groups, the chosen number marked, as a PNG.
+    """Plot the within-cluster error against the number of groups, and mark the chosen number.
 
     Parameters
     ----------
     clusters : Clusters
-        With the curve of a sweep.
+        Groups with the error curve of a sweep.
     path : Path
-        Replaced if it exists.
+        PNG file. An existing file is replaced.
 
     Raises
     ------
@@ -68,19 +68,19 @@ def group_sheet(
     path: Path,
     max_members: int = MAX_MEMBERS,
 ) -> None:
-    """Draw a group's pictures as one JPEG: the medoid first and framed, then the closest to it.
+    """Draw the pictures of a group: the medoid in a frame, then the others by falling score.
 
     Parameters
     ----------
     clusters : Clusters
     label : int
-        The group.
+        Label of the group.
     thumbnail : callable
-        Row to the bytes of a small picture.
+        Returns the bytes of a row's thumbnail.
     path : Path
-        Replaced if it exists.
+        JPEG file. An existing file is replaced.
     max_members : int
-        Pictures on the sheet, at least 1; the title says if the group has more.
+        Maximum number of pictures on the sheet, at least 1. The title gives the size of the group.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _corner(position: int) -> tuple[int, int]:
 
 
 def _tile(picture: bytes) -> Image.Image:
-    """Return a picture fitted into a white square, its proportions kept."""
+    """Return a picture scaled to fit a white square, with its aspect ratio kept."""
     tile = Image.new("RGB", (_TILE_PX, _TILE_PX), "white")
     with Image.open(io.BytesIO(picture)) as image:
         small = image.convert("RGB")

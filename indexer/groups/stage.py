@@ -1,4 +1,4 @@
-"""The groups of a collection: made anew, or carried over from the old snapshot."""
+"""The grouping of a build or re-index: compute the groups, or update those of the old snapshot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from index.snapshot import Snapshot
 from indexer.groups.clustering import Grouping, group_images
 from indexer.groups.dissimilarity import assign
 from indexer.groups.sheets import group_sheet, plot_elbow
-from indexer.quality.drift import is_much
+from indexer.quality.drift import has_drifted
 from indexer.stages import Stages
 
 
@@ -28,7 +28,7 @@ def group(
     stages: Stages,
     classes: Sequence[str | None] | None = None,
 ) -> Clusters:
-    """Group all vectors; write clusters.json and, after a sweep, elbow.png into a folder."""
+    """Group all vectors. Write clusters.json and, after a sweep, elbow.png to a folder."""
     clusters = group_images(store, how, classes=classes, progress=stages.progress, say=stages.say)
     clusters.save(folder / CLUSTERS_FILE)
     if clusters.wce:
@@ -44,43 +44,44 @@ def regroup(
     folder: Path,
     stages: Stages,
 ) -> bool:
-    """Group a changed collection: assign each picture to the nearest of the old medoids.
+    """Group a changed collection by assigning each picture to the nearest of the old medoids.
 
-    If a medoid was removed, or over a tenth of the pictures changed since the groups were made, the
-    groups are made anew with the same options. A collection without groups gets none.
+    If a medoid was removed, or over a tenth of the pictures changed since the groups were computed,
+    the groups are computed again with the same options. A collection without groups gets none.
 
     Parameters
     ----------
     old : Snapshot
-        Before the change.
+        Snapshot before the change.
     store : VectorStore
-        Of the changed collection.
+        Vectors of the changed collection.
     old_rows : ndarray of shape (n,), int64
-        For each row its row in the old snapshot, each at most once, or -1.
+        For each row, its row in the old snapshot, or -1 for a new picture. No row occurs twice.
     n_changed : int
-        Pictures added or removed since the groups were made.
+        Number of pictures added or removed since the groups were computed.
     folder : Path
+        Folder to write clusters.json and elbow.png to.
     stages : Stages
 
     Returns
     -------
-    is_carried : bool
-        Whether the medoids and the elbow curve are still the old ones.
+    keeps_medoids : bool
+        Whether the medoids and the error curve are still the old ones.
     """
     if old.clusters is None:
         return False
     medoids = _new_rows(old.clusters.medoids, old_rows, len(old))
-    if (medoids < 0).any() or is_much(n_changed, len(store)):
+    if (medoids < 0).any() or has_drifted(n_changed, len(store)):
         group(store, folder, _same_options(old, len(store)), stages)
         return False
     found = assign(store, medoids, stages.progress)
-    facts = _facts(old.clusters) | {"loss": found.loss}
-    Clusters.numbered(found.labels, medoids, found.scores, **facts).save(folder / CLUSTERS_FILE)
+    rest = _other_attributes(old.clusters) | {"loss": found.loss}
+    Clusters.numbered(found.labels, medoids, found.scores, **rest).save(folder / CLUSTERS_FILE)
     return True
 
 
 def _new_rows(wanted: Rows, old_rows: Rows, n_old: int) -> Rows:
-    """Return the new rows of some rows of the old snapshot; -1 for a removed one."""
+    """Return the new rows of some rows of the old snapshot, -1 for removed ones."""
     new_of_old = np.full(n_old, -1)
     new_of_old[old_rows[old_rows >= 0]] = np.flatnonzero(old_rows >= 0)
     return new_of_old[wanted]
@@ -94,14 +95,14 @@ def _same_options(old: Snapshot, n_images: int) -> Grouping:
     return replace(how, min_clusters=min(how.min_clusters, n_images))
 
 
-def _facts(clusters: Clusters) -> dict[str, Any]:
-    """Return the attributes of groups, without labels, medoids and scores."""
-    parts = ("labels", "medoids", "scores")
-    return {f.name: getattr(clusters, f.name) for f in fields(clusters) if f.name not in parts}
+def _other_attributes(clusters: Clusters) -> dict[str, Any]:
+    """Return the attributes of groups without labels, medoids and scores."""
+    arrays = ("labels", "medoids", "scores")
+    return {f.name: getattr(clusters, f.name) for f in fields(clusters) if f.name not in arrays}
 
 
 def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: Stages) -> None:
-    """Write a picture sheet for each group, group-000.jpg and so on, the medoid first."""
+    """Write a sheet of thumbnails for each group: group-000.jpg and so on."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def thumbnail(row: int) -> bytes:

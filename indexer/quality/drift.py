@@ -1,32 +1,30 @@
-"""How much of a collection changed since its groups were made and its encoder was checked.
+"""Drift: pictures that came or went since the groups were computed or the encoder was checked.
 
-After a few changes both still hold, which keeps a re-index short. Small changes add up, so the
-manifest's settings count them until the groups or the check are made anew.
+After a few changes both are still valid, which keeps a re-index short. Small changes add up, so the
+settings in the manifest count them until the groups or the check are repeated.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from index.arrays import Rows
 from index.build_settings import Drift
 from index.snapshot import Snapshot
 
-_REDO_SHARE = 0.1  # of the pictures; after more changes, old medoids and figures say too little
+_MAX_SHARE = 0.1  # of the pictures; after more changes, old medoids and measurements are stale
 
 
-def drift_after(old: Snapshot, old_rows: NDArray[np.int64]) -> Drift:
+def drift_after(old: Snapshot, old_rows: Rows) -> Drift:
     """Return the drift of a changed collection.
 
     Parameters
     ----------
     old : Snapshot
-        Before the change.
+        Snapshot before the change.
     old_rows : ndarray of shape (n,), int64
-        For each row of the changed collection its row in the old snapshot, each at most once,
-        or -1.
+        For each row of the changed collection, its row in the old snapshot, or -1 for a new
+        picture. No row occurs twice.
     """
     n_kept = int((old_rows >= 0).sum())
     n_changed = (len(old_rows) - n_kept) + (len(old) - n_kept)
@@ -34,6 +32,6 @@ def drift_after(old: Snapshot, old_rows: NDArray[np.int64]) -> Drift:
     return replace(before, groups=before.groups + n_changed, quality=before.quality + n_changed)
 
 
-def is_much(n_changed: int, n_images: int) -> bool:
-    """Return whether `n_changed` of `n_images` pictures require making a part anew."""
-    return n_changed > _REDO_SHARE * n_images
+def has_drifted(n_changed: int, n_images: int) -> bool:
+    """Return whether so many pictures changed that groups or measurements must be repeated."""
+    return n_changed > _MAX_SHARE * n_images

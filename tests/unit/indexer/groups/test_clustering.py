@@ -172,7 +172,7 @@ def test_size_of_samples(n, matrix_bytes, size):
 
 def test_too_little_memory_for_a_sample():
     """A bound that leaves too small a sample is refused with what is needed: 4 * 240^2 bytes."""
-    with pytest.raises(TooLittleMemory, match="needs 240: allow at least 230400 bytes"):
+    with pytest.raises(TooLittleMemory, match="needs 240. Allow at least 230400 bytes"):
         group_images(random_unit(300, 4), Grouping(matrix_bytes=1000))
 
 
@@ -269,7 +269,7 @@ def test_nan_is_refused():
     vectors = random_unit(6, 3)
     vectors[4, 1] = np.nan
 
-    with pytest.raises(BadVectors, match="vector 4"):
+    with pytest.raises(BadVectors, match="row 4 "):
         group_images(vectors)
 
 

@@ -205,7 +205,7 @@ def test_no_number_of_groups():
 
 def test_equal_medoids_to_start_from():
     """The same row twice is no start for two groups."""
-    with pytest.raises(InvalidNumberOfClusters, match="2 groups need 2 different medoids"):
+    with pytest.raises(InvalidNumberOfClusters, match="2 groups need 2 distinct medoids"):
         fasterpam(FIVE, medoids=np.array([3, 3]))
 
 

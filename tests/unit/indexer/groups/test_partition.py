@@ -366,7 +366,7 @@ def test_picture_in_the_way(three, tmp_path):
     """A folder that stands where a picture goes is left alone, and named."""
     (tmp_path / "out/group-000/b.jpg").mkdir(parents=True)
 
-    with pytest.raises(PartitionError, match=r"b\.jpg could not be put into .*group-000"):
+    with pytest.raises(PartitionError, match=r"b\.jpg cannot be written to .*group-000"):
         partition(three, [0, 2], tmp_path / "out", force=True)
 
 
