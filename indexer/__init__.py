@@ -1,4 +1,5 @@
-"""The offline half: from a folder of pictures to a published snapshot. `python -m indexer --help`.
+"""The offline part: from a folder of pictures to a published snapshot. `python -m indexer --help`.
 
-It may import `models` and `index`, never `service`: the two halves meet in a snapshot on disk.
+It may import `models` and `index`, but never `service`. The indexer and the service exchange data
+only through snapshots on disk.
 """

@@ -1,7 +1,7 @@
-"""From a folder to pictures: walk, hash, decode. A file that cannot be read is skipped.
+"""Pictures of a folder: walk, hash and decode. Files that cannot be used are skipped.
 
-Files are read and decoded by several threads (Pillow works outside the interpreter's lock), a
-bounded number ahead, and handed on in the order of their paths.
+Several threads read and decode files, because Pillow releases the interpreter lock. They work a
+limited number of files ahead. The results come in the order of the paths.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Rows
 from index.catalogue import readable_path
 from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
@@ -25,11 +26,11 @@ from models.errors import ImageTooLarge, PictureError, UnknownFormat
 from models.preprocess import SIDE_PX, Limits, decode, pixel_digest, thumbnail, to_pixels
 from models.runtime.threads import cpu_count, ordered_map
 
-# The folder's owner chose these files, so the bounds are wider than those for strangers' uploads.
+# The owner of the folder chose these files, so the limits are higher than for uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
 DEFAULT_CACHE_BYTES = 4 << 30
 _PICTURE_BYTES = SIDE_PX * SIDE_PX * 3
-_AHEAD = 4  # files for each core that are being read or wait to be taken
+_READ_AHEAD = 4  # files per core that are read before they are needed
 
 Pixels = NDArray[np.uint8]
 
@@ -45,7 +46,7 @@ class Skipped:
     code : str
         "unsupported_type", "undecodable", "too_large", "unreadable" or "changed".
     reason : str
-        A sentence for people.
+        What is wrong, for the user.
     """
 
     path: str
@@ -53,23 +54,29 @@ class Skipped:
     reason: str
 
     def as_dict(self) -> dict[str, str]:
-        """Return the three fields, as skipped.json lists them."""
+        """Return the three fields as skipped.json lists them."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """A picture that was read.
+    """A picture that was read and decoded.
 
     Attributes
     ----------
     relative : Path
-        Under the image root.
+        Path below the image root.
     sha256, pixel_digest : str
         Hex SHA-256 of the file and of `pixels`.
+    size_bytes, mtime_ns : int
+        Size of the file, and time of its last change in nanoseconds since 1970.
+    width, height : int
+        In pixels, after the orientation tag is applied.
+    format : str
+        Pillow's name of the format, for example "JPEG".
     pixels : ndarray of shape (256, 256, 3), uint8
     thumbnail : bytes
-        JPEG, at most 256 px a side.
+        JPEG, at most 256 px wide and high.
     """
 
     relative: Path
@@ -84,12 +91,22 @@ class Scanned:
     thumbnail: bytes
 
 
-def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
-    """Return every file under a folder, relative to it, in the order of their paths' bytes.
+def walk(root: Path, exclude: Path | None = None) -> list[Path]:
+    """Return the relative paths of all files in a folder and its subfolders.
 
-    Hidden files and folders (a name that starts with ".") are left out. Links are followed; a
-    folder that is reached a second time, as in a loop of links, is not entered again. Neither is
-    `leave_out`, which is meant for a data folder inside the picture folder.
+    Hidden files and folders (names that start with ".") are ignored. Links are followed, but each
+    folder is entered only once, so a loop of links ends.
+
+    Parameters
+    ----------
+    root : Path
+    exclude : Path, optional
+        Folder that is not entered, such as a data folder inside the picture folder.
+
+    Returns
+    -------
+    list of Path
+        Relative to root, sorted by `path_order`.
 
     Raises
     ------
@@ -100,8 +117,8 @@ def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise NotAFolder(f"{root} {what}. Name the folder that holds the pictures.")
     seen: set[tuple[int, int]] = set()
-    if leave_out is not None and leave_out.is_dir() and not leave_out.samefile(root):
-        _first_visit(leave_out, seen)
+    if exclude is not None and exclude.is_dir() and not exclude.samefile(root):
+        _first_visit(exclude, seen)
     files: list[Path] = []
     for folder, subfolders, names in os.walk(root, followlinks=True):
         subfolders[:] = sorted(n for n in subfolders if not n.startswith("."))
@@ -113,11 +130,12 @@ def walk(root: Path, leave_out: Path | None = None) -> list[Path]:
 
 
 def path_order(relative: Path) -> bytes:
-    """Return what files are ordered by: the bytes of their paths."""
+    """Return the sort key of a file: the bytes of its path."""
     return os.fsencode(relative.as_posix())
 
 
 def _first_visit(folder: str | Path, seen: set[tuple[int, int]]) -> bool:
+    """Add a folder to `seen`. Return whether it was new."""
     status = os.stat(folder)
     key = (status.st_dev, status.st_ino)
     if key in seen:
@@ -132,7 +150,7 @@ def scan(
     limits: Limits = COLLECTION_LIMITS,
     progress: Progress = QUIET,
 ) -> Iterator[Scanned | Skipped]:
-    """Read and decode files, several at once, and give the results in the order asked for.
+    """Read and decode files in several threads, and yield the results in the given order.
 
     Parameters
     ----------
@@ -146,10 +164,12 @@ def scan(
     Yields
     ------
     Scanned or Skipped
-        One for each file. Memory: a few pictures for each core.
+        One for each file. Memory: a few pictures per core.
     """
     scanned = ordered_map(
-        lambda relative: scan_file(root, relative, limits), files, n_ahead=cpu_count() * _AHEAD
+        lambda relative: scan_file(root, relative, limits),
+        files,
+        n_ahead=cpu_count() * _READ_AHEAD,
     )
     with closing(scanned), progress(total=len(files), desc="read", unit="file") as bar:
         for one in scanned:
@@ -158,7 +178,7 @@ def scan(
 
 
 def scan_file(root: Path, relative: Path, limits: Limits = COLLECTION_LIMITS) -> Scanned | Skipped:
-    """Read and decode one file; return Skipped, and raise nothing, if it cannot be used."""
+    """Read and decode one file. Return Skipped if the file cannot be used; raise no error."""
     try:
         return _scan_file(root, relative, limits)
     except PictureError as error:
@@ -187,7 +207,22 @@ def _scan_file(root: Path, relative: Path, limits: Limits) -> Scanned:
 
 
 def read_file(path: Path, limits: Limits) -> tuple[os.stat_result, bytes]:
-    """Read a regular file of limited size; never block on a pipe or a device."""
+    """Read a regular file, without blocking on a pipe or a device.
+
+    Returns
+    -------
+    status : os.stat_result
+    data : bytes
+
+    Raises
+    ------
+    UnknownFormat
+        If it is not a regular file.
+    ImageTooLarge
+        If it has more bytes than the limit.
+    OSError
+        If it cannot be read.
+    """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -202,19 +237,30 @@ def read_file(path: Path, limits: Limits) -> tuple[os.stat_result, bytes]:
 class PixelSource:
     """The pixels of pictures by row, cached on disk up to a limit and decoded again beyond it.
 
-    The cache is a file without a name, so it is gone however the process ends. It lives in the
-    page cache while memory allows, and on disk otherwise.
+    The cache is an unnamed temporary file, so it disappears even if the process is killed. The
+    operating system keeps it in memory while there is enough.
+
+    Parameters
+    ----------
+    root : Path
+        Image root.
+    folder : Path
+        Folder of the temporary file.
+    max_images : int
+        Maximum number of pictures.
+    cache_bytes : int
+        Maximum size of the cache.
 
     Attributes
     ----------
     lost : dict of int to Skipped
-        Rows whose file vanished or changed after it was scanned. They are read as grey pictures,
-        and the caller has to drop them.
+        Rows whose file was removed or changed after it was scanned. `read` returns grey pixels for
+        them, and the caller must drop them.
     """
 
-    def __init__(self, root: Path, folder: Path, n_most: int, cache_bytes: int) -> None:
+    def __init__(self, root: Path, folder: Path, max_images: int, cache_bytes: int) -> None:
         self._root = root
-        self._n_cached = min(n_most, cache_bytes // _PICTURE_BYTES)
+        self._n_cached = min(max_images, cache_bytes // _PICTURE_BYTES)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
         self._file.truncate(self._n_cached * _PICTURE_BYTES)
         self._digests: list[str] = []
@@ -234,18 +280,18 @@ class PixelSource:
 
     @property
     def digests(self) -> list[str]:
-        """Hex SHA-256 of each row's pixels."""
+        """Hex SHA-256 of the pixels of each row."""
         return self._digests
 
-    def read(self, rows: NDArray[np.int64]) -> Pixels:
-        """Return some rows' pixels, (len(rows), 256, 256, 3) uint8. Safe for several threads."""
+    def read(self, rows: Rows) -> Pixels:
+        """Return the pixels of some rows, (len(rows), 256, 256, 3) uint8. Thread-safe."""
         images = np.empty((len(rows), SIDE_PX, SIDE_PX, 3), np.uint8)
         for image, row in zip(images, rows, strict=True):
-            image[:] = self._cached(int(row)) if row < self._n_cached else self._anew(int(row))
+            image[:] = self._cached(int(row)) if row < self._n_cached else self._decoded(int(row))
         return images
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Delete the cache."""
         self._file.close()
 
     def __enter__(self) -> PixelSource:
@@ -258,10 +304,10 @@ class PixelSource:
         data = os.pread(self._file.fileno(), _PICTURE_BYTES, row * _PICTURE_BYTES)
         return np.frombuffer(data, np.uint8).reshape(SIDE_PX, SIDE_PX, 3)
 
-    def _anew(self, row: int) -> Pixels:
+    def _decoded(self, row: int) -> Pixels:
         found = scan_file(self._root, self._files[row])
         if isinstance(found, Scanned) and found.pixel_digest == self._digests[row]:
             return found.pixels
         path = readable_path(self._files[row])[0]
-        self.lost[row] = Skipped(path, "changed", "vanished or changed while it was being indexed")
+        self.lost[row] = Skipped(path, "changed", "removed or changed while it was being indexed")
         return np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8)

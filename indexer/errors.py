@@ -1,4 +1,4 @@
-"""Errors of the indexer; the command line prints each as one message and exits with code 1.
+"""Errors of the indexer. The command line prints the message and exits with code 1.
 
 IndexerError
 ├── NotAFolder         the picture folder does not exist or is not a folder
@@ -10,7 +10,7 @@ IndexerError
 ├── BadLabels          a labels file cannot be used
 ├── BadMetadata        a metadata file cannot be used
 ├── NothingToCheck     too few readable pictures to measure quality without labels
-└── EncodingsAlike     the encoder gives different pictures the same vector
+└── EncodingsAlike     the encoder does not tell the pictures apart
 """
 
 
@@ -55,4 +55,4 @@ class NothingToCheck(IndexerError):
 
 
 class EncodingsAlike(IndexerError):
-    """The encoder gives different pictures of this collection the same vector."""
+    """The encoder gives different pictures of the collection nearly the same vector."""

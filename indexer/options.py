@@ -1,4 +1,4 @@
-"""Options of a run, as plain values that the command line passes down."""
+"""Options of a build and of a re-index, as plain values that the command line passes down."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BuildOptions:
     strict : bool
         Fail if any file is skipped.
     cache_bytes : int
-        Disk space for decoded pictures; pictures that do not fit are decoded again.
+        Disk space for decoded pictures. Pictures that do not fit are decoded again when needed.
     metadata : Path or None
         Metadata file.
     keep_metadata : bool

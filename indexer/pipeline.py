@@ -145,7 +145,7 @@ def train(data: DataFolder, options: BuildOptions, stages: Stages) -> Path:
 
 
 def _folder_of(data: DataFolder, options: BuildOptions) -> FolderChanges:
-    files = walk(options.images, leave_out=data.root)
+    files = walk(options.images, exclude=data.root)
     return FolderChanges(options.images.resolve(), files)
 
 
@@ -209,7 +209,7 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
     """
     with data.locked(), data.open_current() as live:
         root = (options.images or live.image_root).resolve()
-        files = walk(root, leave_out=data.root)
+        files = walk(root, exclude=data.root)
         folder = FolderChanges(root, files, live.catalogue, removed_pictures(live))
         update = metadata_update(live, options.metadata, stages)
         return _update(data, live, folder, options, stages, update)

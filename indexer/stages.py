@@ -1,4 +1,4 @@
-"""Progress of a run: its stages, their times, and messages for the user."""
+"""Stages of a run: their durations, progress bars, and messages for the user."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from index.progress import QUIET, Progress
 
 @dataclass
 class Stages:
-    """The stages of one run: progress bars, messages, and the seconds that each stage took.
+    """The stages of one run: progress bars, messages, and durations.
 
     Attributes
     ----------
     progress : callable
         tqdm-compatible factory.
     say : callable
-        Takes one line of text for the user.
+        Called with one line of text for the user.
     seconds : dict of str to float
-        By stage, in the order in which the stages ran.
+        Duration of each stage, in the order in which the stages ran.
     """
 
     progress: Progress = QUIET

@@ -1,1 +1,1 @@
-"""What leaves the indexer for other tools: exported files and lists."""
+"""Output for other tools: exported files, and lists of duplicates."""

@@ -1,4 +1,4 @@
-"""Groups of duplicates as lines of text: for people, for programs, for spreadsheets."""
+"""Groups of duplicates as lines of text: a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from index.search.duplicates import DuplicateGroup
 
 
 def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield a heading per group and a line per picture."""
+    """Yield a heading for each group, and a line for each picture."""
     for number, group in enumerate(groups, 1):
         yield f"group {number}: {len(group.images)} pictures, {group.kind}"
         for image, score in zip(group.images, group.scores, strict=True):
@@ -21,13 +21,13 @@ def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
 
 
 def as_json(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield one JSON object per group."""
+    """Yield one JSON object for each group."""
     for group in groups:
         yield json.dumps(as_dict(group), ensure_ascii=False)
 
 
 def as_dict(group: DuplicateGroup) -> dict[str, Any]:
-    """Return a group as plain values."""
+    """Return the JSON value of a group."""
     images = [
         {
             "id": image.id,
@@ -43,7 +43,7 @@ def as_dict(group: DuplicateGroup) -> dict[str, Any]:
 
 
 def as_csv(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
-    """Yield a heading and a line per picture; groups are numbered from 1."""
+    """Yield a heading, and a line for each picture. Groups are numbered from 1."""
     yield "group,kind,id,path,width,height,size_bytes,score"
     for number, group in enumerate(groups, 1):
         for image in as_dict(group)["images"]:
@@ -57,7 +57,7 @@ def _csv_line(values: list[Any]) -> str:
 
 
 def printable(path: str) -> str:
-    """Return a path on one line, whatever characters it contains."""
+    """Return a path in a form that prints on one line, even if it contains line breaks."""
     return path if path.isprintable() else repr(path)
 
 

@@ -1,7 +1,7 @@
-"""Export: the collection as plain files, in the formats of the original notebooks.
+"""Export: a collection as plain files, in the formats of the original notebooks.
 
-The square files contain negated cosines, as in the original: -1 is most alike. They are written
-line by line.
+Like those of the original, the square files contain negated cosines: -1 is most similar. They are
+written row by row.
 """
 
 from __future__ import annotations
@@ -37,46 +37,50 @@ def export(
     full_limit: int = DEFAULT_FULL_LIMIT,
     progress: Progress = QUIET,
 ) -> list[str]:
-    """Write a snapshot as plain files, overwriting those of the same names.
+    """Write a snapshot as plain files. Existing files with the same names are overwritten.
 
     Parameters
     ----------
     snapshot : Snapshot
     out : Path
-        Folder; created if it does not exist.
+        Folder. Created if it does not exist.
     full_limit : int
-        Above this number of pictures the square files are replaced by the top-k table.
+        Above this number of pictures, the top-k table replaces the square files.
     progress : callable
         tqdm-compatible factory.
 
     Returns
     -------
-    sentences : list of str
-        Messages about omitted files.
+    messages : list of str
+        One for each file that was omitted or shortened, for the user.
 
     Notes
     -----
-    encodings.npy (n, dim) float32 unit rows; catalogue.csv in the same order;
-    cosine_similarity_matrix.npy (n, n) float32, negated; sim_mat_sorted.json: for each row
-    ["row number as text", negated score] pairs, most alike first; k_groups.json [medoids,
-    clusters] as row numbers.
+    The files are:
+
+    - encodings.npy: (n, dim) float32 unit rows.
+    - catalogue.csv: one line for each row, in the same order.
+    - cosine_similarity_matrix.npy: (n, n) float32, negated.
+    - sim_mat_sorted.json: for each row, ["row number as text", negated score] pairs, most similar
+      first.
+    - k_groups.json: [medoids, clusters] as row numbers.
     """
     out.mkdir(parents=True, exist_ok=True)
     _write_encodings(snapshot, out / ENCODINGS_FILE)
     _write_catalogue(snapshot, out / CATALOGUE_FILE)
-    sentences = []
+    messages = []
     if len(snapshot) <= full_limit:
         _write_matrix(snapshot, out / MATRIX_FILE, progress)
         lines = _full_lines(np.load(out / MATRIX_FILE, mmap_mode="r"))
     else:
         (out / MATRIX_FILE).unlink(missing_ok=True)
         lines = _topk_lines(snapshot)
-        sentences.append(
+        messages.append(
             f"{len(snapshot):,} pictures exceed --full-limit {full_limit:,}. {MATRIX_FILE} is "
             f"omitted, and {SORTED_FILE} contains the {snapshot.topk.k} nearest neighbours."
         )
     _write_sorted(out / SORTED_FILE, lines, len(snapshot), progress)
-    return sentences + _write_groups(snapshot, out / GROUPS_FILE)
+    return messages + _write_groups(snapshot, out / GROUPS_FILE)
 
 
 def _write_encodings(snapshot: Snapshot, path: Path) -> None:
@@ -100,10 +104,10 @@ def _write_catalogue(snapshot: Snapshot, path: Path) -> None:
 def _write_matrix(snapshot: Snapshot, path: Path, progress: Progress) -> None:
     n = len(snapshot)
     matrix = open_memmap(path, "w+", np.float32, (n, n))
-    everything = snapshot.store.vectors(np.arange(n))
+    vectors = snapshot.store.vectors(np.arange(n))
     with progress(total=n, desc="matrix", unit="row") as bar:
         for rows in blocks(np.arange(len(snapshot)), _BLOCK):
-            matrix[rows] = -np.clip(everything[rows] @ everything.T, -1.0, 1.0)
+            matrix[rows] = -np.clip(vectors[rows] @ vectors.T, -1.0, 1.0)
             bar.update(len(rows))
     matrix.flush()
 

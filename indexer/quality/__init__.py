@@ -1,1 +1,1 @@
-"""How good an encoder is for a collection: altered copies, labels, fit, drift."""
+"""Quality of an encoder for a collection: altered copies, labels, reconstruction, drift."""

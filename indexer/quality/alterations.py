@@ -1,7 +1,8 @@
-"""What people do to pictures: crop, mirror, recompress, shrink, recolour, turn, stamp. Pure.
+"""Alterations: crop, mirror, recompress, shrink, recolour, rotate, add a logo.
 
-Each alteration takes a decoded picture in full size and a random generator, and returns a new RGB
-picture. A copy altered so should still find its original.
+People change pictures in these ways, and the altered copies should still find their originals. Each
+alteration is a pure function from a decoded picture in full size, and in some cases a random
+generator, to a new RGB picture.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CROP_AREA = 0.7
 JPEG_QUALITY = 30
 SMALL_SIDE_PX = 128
 CHANGE = 0.3  # of brightness and contrast
-TURN_DEGREES = 5
+ROTATION_DEGREES = 5
 LOGO_SHARE = 0.2  # of the shorter side
 _LOGO_MARGIN = 0.03
 _LOGO_COLOUR = (178, 34, 52)
@@ -32,11 +33,12 @@ class Alteration:
     Attributes
     ----------
     name : str
-        For programs.
+        Key in quality.json.
     phrase : str
-        For people, to be read after "hardest:".
+        Description for people, to follow "hardest:".
     alter : callable
-        (RGB picture, generator) to a new RGB picture; the same for an equal generator.
+        Maps an RGB picture and a generator to a new RGB picture. Equal generators give the same
+        picture.
     """
 
     name: str
@@ -45,16 +47,16 @@ class Alteration:
 
 
 def centre_crop(image: Image.Image) -> Image.Image:
-    """Cut out the middle, 70 % of the area, in the picture's own proportions."""
+    """Crop the centre, 70 % of the area, with the aspect ratio kept."""
     width, height = _cropped_size(image)
-    return _cut(image, (image.width - width) // 2, (image.height - height) // 2)
+    return _crop(image, (image.width - width) // 2, (image.height - height) // 2)
 
 
 def random_crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Cut out 70 % of the area anywhere, in the picture's own proportions."""
+    """Crop 70 % of the area at a random position, with the aspect ratio kept."""
     width, height = _cropped_size(image)
     left = int(rng.integers(0, image.width - width + 1))
-    return _cut(image, left, int(rng.integers(0, image.height - height + 1)))
+    return _crop(image, left, int(rng.integers(0, image.height - height + 1)))
 
 
 def mirror(image: Image.Image) -> Image.Image:
@@ -63,7 +65,7 @@ def mirror(image: Image.Image) -> Image.Image:
 
 
 def recompress(image: Image.Image, quality: int = JPEG_QUALITY) -> Image.Image:
-    """Save as JPEG and read again."""
+    """Save the picture as JPEG, and read it again."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     with Image.open(file) as again:
@@ -71,63 +73,63 @@ def recompress(image: Image.Image, quality: int = JPEG_QUALITY) -> Image.Image:
 
 
 def shrink(image: Image.Image, side_px: int = SMALL_SIDE_PX) -> Image.Image:
-    """Make the longer side 128 px, aspect kept; a smaller picture is enlarged."""
+    """Resize the longer side to 128 px, with the aspect ratio kept. Smaller pictures grow."""
     factor = side_px / max(image.size)
     width, height = (max(1, round(side * factor)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def brighten(image: Image.Image, change: float) -> Image.Image:
-    """Multiply every number by 1 + change, cut at 255."""
+    """Multiply all values by 1 + change, clipped at 255."""
     return ImageEnhance.Brightness(image).enhance(1 + change)
 
 
 def change_contrast(image: Image.Image, change: float) -> Image.Image:
-    """Multiply every number's distance from the picture's mean grey by 1 + change."""
+    """Multiply the difference of all values from the picture's mean grey by 1 + change."""
     return ImageEnhance.Contrast(image).enhance(1 + change)
 
 
-def turn(image: Image.Image, degrees: float = TURN_DEGREES) -> Image.Image:
-    """Turn anticlockwise about the middle; the size stays, bare corners become white."""
+def rotate(image: Image.Image, degrees: float = ROTATION_DEGREES) -> Image.Image:
+    """Rotate anticlockwise about the centre. The size stays, and empty corners become white."""
     return image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255))
 
 
-def stamp(image: Image.Image) -> Image.Image:
-    """Put an opaque mark, a fifth of the shorter side wide, into the lower right corner."""
-    stamped = image.copy()
+def add_logo(image: Image.Image) -> Image.Image:
+    """Draw an opaque logo, a fifth of the shorter side wide, in the lower right corner."""
+    marked = image.copy()
     shorter = min(image.size)
     side, margin = max(1, round(shorter * LOGO_SHARE)), round(shorter * _LOGO_MARGIN)
     right, bottom = image.width - margin - 1, image.height - margin - 1
     box = (right - side + 1, bottom - side + 1, right, bottom)
-    draw = ImageDraw.Draw(stamped)
+    draw = ImageDraw.Draw(marked)
     draw.rectangle(box, fill=_LOGO_COLOUR)
     inset = side // 4
     if inset:
         left, top, right, bottom = box
         draw.ellipse((left + inset, top + inset, right - inset, bottom - inset), fill="white")
-    return stamped
+    return marked
 
 
 def _cropped_size(image: Image.Image) -> tuple[int, int]:
-    share = CROP_AREA**0.5
-    return max(1, round(image.width * share)), max(1, round(image.height * share))
+    scale = CROP_AREA**0.5
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def _cut(image: Image.Image, left: int, top: int) -> Image.Image:
+def _crop(image: Image.Image, left: int, top: int) -> Image.Image:
     width, height = _cropped_size(image)
     return image.crop((left, top, left + width, top + height))
 
 
 ALTERATIONS = (
-    Alteration("centre_crop", "the middle cut out", lambda image, rng: centre_crop(image)),
-    Alteration("random_crop", "a part cut out", random_crop),
-    Alteration("mirror", "the mirror image", lambda image, rng: mirror(image)),
+    Alteration("centre_crop", "centre crop", lambda image, rng: centre_crop(image)),
+    Alteration("random_crop", "random crop", random_crop),
+    Alteration("mirror", "mirror image", lambda image, rng: mirror(image)),
     Alteration("jpeg_30", "strong compression", lambda image, rng: recompress(image)),
     Alteration("resize_128", "shrunk to 128 pixels", lambda image, rng: shrink(image)),
     Alteration("brighter_30", "30 % brighter", lambda image, rng: brighten(image, CHANGE)),
     Alteration("darker_30", "30 % darker", lambda image, rng: brighten(image, -CHANGE)),
-    Alteration("contrast_more_30", "contrast up", lambda i, rng: change_contrast(i, CHANGE)),
-    Alteration("contrast_less_30", "contrast down", lambda i, rng: change_contrast(i, -CHANGE)),
-    Alteration("turn_5", "turned by 5 degrees", lambda image, rng: turn(image)),
-    Alteration("corner_logo", "a logo in the corner", lambda image, rng: stamp(image)),
+    Alteration("contrast_more_30", "more contrast", lambda i, rng: change_contrast(i, CHANGE)),
+    Alteration("contrast_less_30", "less contrast", lambda i, rng: change_contrast(i, -CHANGE)),
+    Alteration("turn_5", "rotated by 5 degrees", lambda image, rng: rotate(image)),
+    Alteration("corner_logo", "logo in the corner", lambda image, rng: add_logo(image)),
 )

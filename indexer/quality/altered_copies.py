@@ -1,7 +1,7 @@
-"""The quality of an encoder without labels: the share of altered copies that find their original.
+"""Quality of an encoder without labels: whether altered copies find their originals.
 
-A sample of pictures is read from the original files and altered at full size. The copies then pass
-through the usual preprocessing and encoder, and the whole collection is searched.
+A sample of pictures is read from the original files and altered in full size. The copies pass
+through the usual preprocessing and encoder, and are searched among the whole collection.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.arrays import Mask, Rows, Vectors
 from index.catalogue import ImageRecord
 from index.progress import QUIET, Progress
 from index.search.crops import exact_scores, search_with_crops
 from index.search.store import TIE, VectorStore
 from index.search.topk import itself_first
-from indexer.dataset import COLLECTION_LIMITS, read_file
+from indexer.dataset import COLLECTION_LIMITS, Pixels, read_file
 from indexer.errors import EncodingsAlike, NothingToCheck
 from indexer.quality.alterations import ALTERATIONS, Alteration
 from models.errors import PictureError
@@ -31,24 +31,25 @@ from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import decode, shrink, to_pixels
 from models.runtime.threads import cpu_count, ordered_map
 
-MIN_PICTURES = 20  # with fewer, being found first means little
+MIN_PICTURES = 20  # among fewer pictures, a first rank means little
 DEFAULT_SAMPLE = 200
 BUILD_SAMPLE = 100
 BUILD_SECONDS = 20.0
-_SPREAD_SAMPLE = 500  # a singular value decomposition of more takes seconds
+_SPREAD_SAMPLE = 500  # the singular value decomposition of more takes seconds
 _COLLAPSE_SIDE_PX = 16
 _PERCENTILES = (5, 50, 95, 99)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How the vectors of a sample are spread.
+    """The spread of the vectors of a sample.
 
     Attributes
     ----------
     n_pictures : int
+        Size of the sample.
     effective_rank : float
-        Of the vectors about their mean: how many directions they use, at most n_pictures - 1.
+        Number of directions that the vectors use about their mean, at most n_pictures - 1.
     median_nearest_score : float
         Median cosine of a picture with the most similar other picture of the collection.
     background_scores : dict of str to float
@@ -63,16 +64,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class Recall:
-    """How many altered copies found their original first.
+    """The number of altered copies that found their original first.
 
     Attributes
     ----------
     n_pictures : int
-        Pictures that were altered, each in every way.
+        Pictures that were altered, each by every alteration.
     n_unread : int
-        Pictures of the sample whose file is gone, has changed, or cannot be read.
+        Pictures of the sample whose file is missing, has changed, or cannot be read.
     n_found : dict of str to int
-        By the name of the alteration.
+        Copies that found their original first, by the name of the alteration.
     """
 
     n_pictures: int
@@ -81,44 +82,44 @@ class Recall:
 
     @property
     def recall_at_1(self) -> dict[str, float]:
-        """Share found, by the name of the alteration, in [0, 1]."""
+        """Share of copies that found their original first, [0, 1], by name of the alteration."""
         return {name: found / self.n_pictures for name, found in self.n_found.items()}
 
     @property
     def hardest(self) -> Alteration:
-        """The alteration with the fewest found; of equals the first."""
+        """The alteration whose copies found the fewest originals; the first one of equals."""
         return min(ALTERATIONS, key=lambda one: self.n_found[one.name])
 
     def sentence(self) -> str:
-        """Return a sentence for readers who know nothing about encoders."""
-        found, asked = sum(self.n_found.values()), self.n_pictures * len(self.n_found)
+        """Return a summary for people who do not know encoders."""
+        n_found, n_copies = sum(self.n_found.values()), self.n_pictures * len(self.n_found)
         start = (
             f"{self.n_pictures:,} pictures were cropped, mirrored, recompressed, shrunk, "
-            "brightened, turned and stamped: "
+            "recoloured, rotated and marked with a logo: "
         )
-        if found == asked:
+        if n_found == n_copies:
             return start + "every altered copy found its original first"
         hardest = self.n_found[self.hardest.name]
         return start + (
-            f"{_in_100(found, asked)} of these altered copies found their original first "
+            f"{_in_100(n_found, n_copies)} of these altered copies found their original first "
             f"(hardest: {self.hardest.phrase}, {_in_100(hardest, self.n_pictures)})"
         )
 
 
-def _in_100(found: int, asked: int) -> str:
-    return f"{found * 100 // asked} in 100"  # rounded down: nothing missed looks like perfect
+def _in_100(part: int, whole: int) -> str:
+    return f"{part * 100 // whole} in 100"  # rounded down, so that only all gives 100 in 100
 
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """The quality of a collection, measured without labels.
+    """The quality of an encoder for a collection, measured without labels.
 
     Attributes
     ----------
     seed : int
-        Of the sample and of the random crops.
+        Seed of the sample and of the random crops.
     n_images : int
-        Pictures in the collection.
+        Number of pictures in the collection.
     recall : Recall
     spread : Spread
     """
@@ -129,7 +130,7 @@ class SelfCheck:
     spread: Spread
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the content of quality.json: the main figures first, then the details."""
+        """Return the content of quality.json: the main figures, then the details."""
         recall = self.recall.recall_at_1
         hardest = self.recall.hardest
         return {
@@ -153,24 +154,28 @@ class SelfCheck:
 
 
 class EncodesQueries(Protocol):
-    """The part of `models.encoder.Encoder` that the check needs."""
+    """The part of the interface of `models.encoder.Encoder` that the check uses."""
 
-    def encode_query(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (256, 256, 3) uint8 pixels, and crops of them, to (1 + m, dim) unit rows."""
+    def encode_query(self, pixels: Pixels) -> Vectors:
+        """Return the vector and the crop vectors of a query, (1 + m, dim) unit rows.
+
+        `pixels` are (256, 256, 3) uint8.
+        """
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A collection to check: its vectors, the encoder that made them, and the files behind them.
+    """A collection to check: its vectors, its encoder and its files.
 
     Attributes
     ----------
     store : VectorStore
     encoder : EncodesQueries
+        Encoder that made the vectors.
     records : callable
-        Rows to their records, as `Catalogue.records`.
+        Returns the records of some rows, like `Catalogue.records`.
     root : Path
-        Folder that the records' paths are relative to.
+        Folder that the paths in the records are relative to.
     """
 
     store: VectorStore
@@ -193,17 +198,20 @@ def self_check(
     subject : Subject
     seed : int
     n_pictures : int
-        To alter, at most.
+        Maximum number of pictures to alter.
     max_seconds : float, optional
-        After this time no further picture is started, so fewer than `n_pictures` may be altered.
-        At least one is.
+        Time limit. After it, no further picture is altered, but at least one always is.
     progress : callable
         tqdm-compatible factory.
+
+    Returns
+    -------
+    SelfCheck
 
     Raises
     ------
     NothingToCheck
-        If the collection has fewer than `MIN_PICTURES`, or none of the sample can be read.
+        If the collection has fewer than `MIN_PICTURES`, or no picture of the sample can be read.
     """
     n_images = len(subject.store)
     if n_images < MIN_PICTURES:
@@ -216,18 +224,19 @@ def self_check(
     return SelfCheck(seed, n_images, recall, spread_of(subject.store, rows[:_SPREAD_SAMPLE]))
 
 
-def check_not_alike(vectors: NDArray[np.float32], pixels: NDArray[np.uint8]) -> None:
-    """Refuse an encoder that gives different pictures nearly the same vector.
+def check_distinguishes(vectors: Vectors, pixels: Pixels) -> None:
+    """Check that an encoder gives different pictures different vectors.
 
     Parameters
     ----------
     vectors : ndarray of shape (n, dim), float32
     pixels : ndarray of shape (n, 256, 256, 3), uint8
-        Of the same pictures.
+        Pixels of the same pictures.
 
     Raises
     ------
     EncodingsAlike
+        If different pictures have nearly the same vector.
     """
     small = shrink(pixels, _COLLAPSE_SIDE_PX).reshape(len(pixels), -1)
     reason = collapse_reason(vectors, small)
@@ -238,8 +247,8 @@ def check_not_alike(vectors: NDArray[np.float32], pixels: NDArray[np.uint8]) -> 
         )
 
 
-def spread_of(store: VectorStore, rows: NDArray[np.int64]) -> Spread:
-    """Measure how the vectors of some rows, at least 2, are spread."""
+def spread_of(store: VectorStore, rows: Rows) -> Spread:
+    """Measure the spread of the vectors of at least 2 rows."""
     vectors = store.vectors(rows)
     scores, found = store.search(vectors, 2)
     nearest, _ = itself_first(scores, found, rows)
@@ -255,7 +264,7 @@ def spread_of(store: VectorStore, rows: NDArray[np.int64]) -> Spread:
 
 def recall_of_copies(
     subject: Subject,
-    rows: NDArray[np.int64],
+    rows: Rows,
     seed: int = 0,
     max_seconds: float | None = None,
     progress: Progress = QUIET,
@@ -284,7 +293,7 @@ def recall_of_copies(
     if n_pictures == 0:
         raise NothingToCheck(
             f"None of {len(rows)} pictures in {subject.root} is readable and unchanged. If the "
-            "folder has moved, name it with --images."
+            "folder has moved, pass its new path with --images."
         )
     names = (one.name for one in ALTERATIONS)
     return Recall(n_pictures, n_unread, dict(zip(names, found.tolist(), strict=True)))
@@ -292,26 +301,29 @@ def recall_of_copies(
 
 def _in_threads(
     subject: Subject, records: Sequence[ImageRecord], seed: int, max_seconds: float | None
-) -> Iterator[NDArray[np.bool_] | None]:
-    """Yield `_check_picture` of each record until the time is up; at least one."""
+) -> Iterator[Mask | None]:
+    """Yield `_check_picture` of each record until the time limit, but of at least one."""
     return ordered_map(
         lambda record: _check_picture(subject, record, seed),
         _until(records, max_seconds),
-        n_ahead=cpu_count() + 1,  # little work is left to finish when the time is up
+        n_ahead=cpu_count() + 1,  # few, because those in progress still finish after the limit
     )
 
 
 def _until(records: Sequence[ImageRecord], max_seconds: float | None) -> Iterator[ImageRecord]:
-    """Yield records until the time is up; at least the first one."""
+    """Yield records until the time limit, but at least one."""
     end = math.inf if max_seconds is None else time.monotonic() + max_seconds
-    for place, record in enumerate(records):
-        if place > 0 and time.monotonic() > end:
+    for i, record in enumerate(records):
+        if i > 0 and time.monotonic() > end:
             return
         yield record
 
 
-def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[np.bool_] | None:
-    """Return for each alteration whether it is found; None if the file is gone or has changed."""
+def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> Mask | None:
+    """Return for each alteration whether the copy finds its original.
+
+    None if the file is missing, has changed, or cannot be read.
+    """
     try:
         _, data = read_file(record.file_under(subject.root), COLLECTION_LIMITS)
         if hashlib.sha256(data).hexdigest() != record.sha256:
@@ -321,10 +333,10 @@ def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> NDArray[
         return None
     rng = np.random.default_rng([seed, record.row])
     copies = [to_pixels(one.alter(image, rng)) for one in ALTERATIONS]
-    return np.array([_leads_back(subject, pixels, record.row) for pixels in copies])
+    return np.array([_finds_original(subject, pixels, record.row) for pixels in copies])
 
 
-def _leads_back(subject: Subject, pixels: NDArray[np.uint8], row: int) -> bool:
+def _finds_original(subject: Subject, pixels: Pixels, row: int) -> bool:
     vectors = subject.encoder.encode_query(pixels)
     best, _ = search_with_crops(subject.store, vectors, 1)
     own = exact_scores(subject.store, vectors, np.array([row]))

@@ -1,4 +1,4 @@
-"""Checks of a build: the encoder tells pictures apart, and altered copies find originals."""
+"""Checks of a build: the encoder distinguishes pictures, and altered copies find originals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from indexer.quality.altered_copies import (
     BUILD_SECONDS,
     SelfCheck,
     Subject,
-    check_not_alike,
+    check_distinguishes,
     self_check,
 )
 from indexer.stages import Stages
@@ -26,13 +26,16 @@ _SAMPLE = 64
 
 
 def check_encoder(encoder: Encoder, source: PixelSource, seed: int) -> None:
-    """Refuse an encoder that does not tell a sample of the pictures apart: raise EncodingsAlike.
+    """Check on a sample that an encoder distinguishes pictures, before all are encoded.
 
-    This happens before all pictures are encoded, so that nobody waits for useless vectors.
+    Raises
+    ------
+    EncodingsAlike
+        If different pictures get nearly the same vector.
     """
     rows = np.random.default_rng(seed).permutation(len(source))[:_SAMPLE]
     pixels = source.read(rows)
-    check_not_alike(encoder.encode(pixels), pixels)
+    check_distinguishes(encoder.encode(pixels), pixels)
 
 
 def check_build(
@@ -48,7 +51,7 @@ def check_build(
     Returns
     -------
     SelfCheck or None
-        None if the collection is too small; then nothing is written.
+        None if the collection is too small. Then no file is written.
     """
     records = collected.records
     subject = Subject(store, encoder, lambda rows: [records[row] for row in rows], collected.root)

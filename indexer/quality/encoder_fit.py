@@ -1,7 +1,7 @@
-"""Whether an encoder fits pictures: it reconstructs pictures like its training pictures better.
+"""Fit of an encoder: how well its vectors reconstruct the pictures of a collection.
 
-A build stores the reconstruction errors of a sample. If a re-index finds new pictures with clearly
-higher errors, it recommends training a new encoder.
+A build stores the reconstruction errors of a sample. If new pictures have clearly larger errors, a
+re-index recommends training a new encoder.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Rows
 from index.layout import DECODER_FILE, FIT_FILE
 from index.search.store import VectorStore
 from index.snapshot import Snapshot
-from indexer.dataset import PixelSource
+from indexer.dataset import Pixels, PixelSource
 from models.decoder import Decoder
 from models.preprocess import shrink
 
 _SAMPLE = 128
-_MIN_NEW = 10  # fewer pictures say little
-_SIDE_PX = 64  # without the finest detail, which no decoder reconstructs
+_MIN_NEW = 10  # the error of fewer pictures means little
+_SIDE_PX = 64  # removes the finest detail, which no decoder reconstructs
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Fit:
     ----------
     n_pictures : int
     median_error, p90_error : float
-        Of the mean absolute difference between a picture and its reconstruction, both scaled to
-        64 x 64, in grey levels from 0 to 255.
+        Median and 90th percentile of the mean absolute difference between a picture and its
+        reconstruction, both scaled to 64 x 64, in grey levels from 0 to 255.
     """
 
     n_pictures: int
@@ -61,18 +62,18 @@ class Fit:
 def measure_fit(
     decoder_folder: Path,
     source: PixelSource,
-    places: NDArray[np.int64],
+    source_rows: Rows,
     store: VectorStore,
-    rows: NDArray[np.int64],
+    rows: Rows,
 ) -> Fit | None:
-    """Measure a sample of some pictures.
+    """Measure the fit on a sample of some pictures.
 
     Parameters
     ----------
     decoder_folder : Path
         Folder of decoder.tflite.
     source : PixelSource
-    places : ndarray of shape (m,), int64
+    source_rows : ndarray of shape (m,), int64
         Rows of the pictures in the source.
     store : VectorStore
     rows : ndarray of shape (m,), int64
@@ -81,19 +82,17 @@ def measure_fit(
     Returns
     -------
     Fit or None
-        None if there are no pictures or there is no decoder.
+        None without pictures or without a decoder.
     """
     path = decoder_folder / DECODER_FILE
     if not path.exists() or len(rows) == 0:
         return None
     chosen = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
     reconstructed = Decoder.open(path).decode_vectors(store.vectors(rows[chosen]))
-    return Fit.of(reconstruction_errors(source.read(places[chosen]), reconstructed))
+    return Fit.of(reconstruction_errors(source.read(source_rows[chosen]), reconstructed))
 
 
-def reconstruction_errors(
-    pictures: NDArray[np.uint8], reconstructed: NDArray[np.uint8]
-) -> NDArray[np.float64]:
+def reconstruction_errors(pictures: Pixels, reconstructed: Pixels) -> NDArray[np.float64]:
     """Return the mean absolute difference of each pair at 64 x 64, (m,), in grey levels.
 
     Parameters
@@ -106,7 +105,7 @@ def reconstruction_errors(
 
 
 def warning_of_new(live: Snapshot, new: Fit | None) -> str | None:
-    """Return a warning if new pictures are reconstructed clearly worse than those of the build."""
+    """Return a warning if the errors of new pictures are clearly larger than those of the build."""
     path = live.file(FIT_FILE)
     if path is None or new is None or new.n_pictures < _MIN_NEW:
         return None

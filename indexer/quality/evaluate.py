@@ -1,4 +1,4 @@
-"""Use cases of `evaluate`: a table and a picture sheet with labels, altered copies without."""
+"""Use cases of `evaluate`: measures with labels, or recall of altered copies without labels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from indexer.output.duplicate_lists import printable
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import DEFAULT_SAMPLE, SelfCheck, Subject, self_check
 from indexer.quality.label_scores import ClassQuality, Rankings, labels_of, rank_labelled
-from indexer.quality.worst_sheet import Shown, query_sheet
+from indexer.quality.worst_sheet import SheetTile, query_sheet
 from models.encoder import Encoder
 
-WORST_SHOWN = 20
+N_WORST = 20
 _MEASURES = ("p_at_1", "p_at_10", "r_precision", "mean_average_precision")
 
 
@@ -35,41 +35,43 @@ class Labelled:
         """Return all measures: the means, `per_class`, and the `worst` queries."""
         return asdict(self.rankings.quality()) | {
             "per_class": [asdict(one) for one in self.rankings.per_class()],
-            "worst": [self._query(place) for place in self._worst()],
+            "worst": [self._query(i) for i in self._worst()],
         }
 
     def write_sheet(self, path: Path) -> None:
-        """Draw the worst queries with their neighbours, wrong ones framed.
+        """Draw the worst queries with their nearest neighbours, and frames around wrong ones.
 
         Raises
         ------
         IndexerError
-            If the snapshot has no thumbnails to draw.
+            If the snapshot has no thumbnails.
         """
         if self._snapshot.thumbnails is None:
-            raise IndexerError("The snapshot has no thumbnails to draw. Build again.")
-        lines = [self._line(place) for place in self._worst()]
+            raise IndexerError(
+                "The snapshot has no thumbnails to draw. Build the collection again."
+            )
+        lines = [self._line(i) for i in self._worst()]
         title = f"The {len(lines)} worst of {len(self.rankings.queries):,} queries"
-        query_sheet(f"{title}: each with its nearest", lines, self._thumbnail, path)
+        query_sheet(f"{title} and their nearest neighbours", lines, self._thumbnail, path)
 
     def _worst(self) -> list[int]:
-        return [int(place) for place in self.rankings.worst(WORST_SHOWN)]
+        return [int(i) for i in self.rankings.worst(N_WORST)]
 
-    def _query(self, place: int) -> dict[str, Any]:
-        row = self._rows[self.rankings.queries[place]]
+    def _query(self, i: int) -> dict[str, Any]:
+        row = self._rows[self.rankings.queries[i]]
         return {
             "path": self._snapshot.catalogue.image(row).path,
             "label": self._labels[row],
-            "p_at_10": float(self.rankings.p_at_10[place]),
-            "average_precision": float(self.rankings.average_precision[place]),
+            "p_at_10": float(self.rankings.p_at_10[i]),
+            "average_precision": float(self.rankings.average_precision[i]),
         }
 
-    def _line(self, place: int) -> list[Shown]:
-        query = self._rows[self.rankings.queries[place]]
-        nearest = [self._rows[position] for position in self.rankings.nearest[place]]
+    def _line(self, i: int) -> list[SheetTile]:
+        query = self._rows[self.rankings.queries[i]]
+        nearest = [self._rows[position] for position in self.rankings.nearest[i]]
         label = self._labels[query]
-        answers = [Shown(row, self._labels[row], self._labels[row] != label) for row in nearest]
-        return [Shown(query, label), *answers]
+        results = [SheetTile(row, self._labels[row], self._labels[row] != label) for row in nearest]
+        return [SheetTile(query, label), *results]
 
     def _thumbnail(self, row: int) -> bytes:
         assert self._snapshot.thumbnails is not None
@@ -83,7 +85,7 @@ def check_snapshot(
     n_pictures: int = DEFAULT_SAMPLE,
     progress: Progress = QUIET,
 ) -> SelfCheck:
-    """Check the pictures of a snapshot without labels; see `altered_copies.self_check`.
+    """Check a snapshot without labels; see `altered_copies.self_check`.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def check_snapshot(
     images : Path, optional
         Folder of the pictures, if it has moved.
     seed, n_pictures, progress
-        As in `altered_copies.self_check`.
+        As in `self_check`.
     """
     encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     root = images or snapshot.image_root
@@ -112,8 +114,7 @@ def labelled_lines(labelled: Labelled, is_per_class: bool) -> Iterator[str]:
 
 def _class_table(classes: Sequence[ClassQuality]) -> Iterator[str]:
     width = max(5, *(len(printable(one.label)) for one in classes))
-    head = f"{'class':<{width}}  queries    P@1   P@10 R-prec    mAP  mistaken for"
-    yield head
+    yield f"{'class':<{width}}  queries    P@1   P@10 R-prec    mAP  mistaken for"
     for one in classes:
         figures = "".join(f"{getattr(one, name):>7.3f}" for name in _MEASURES)
         mistaken = printable(one.mistaken_for) if one.mistaken_for is not None else "-"
@@ -124,7 +125,7 @@ def check_lines(check: SelfCheck) -> Iterator[str]:
     """Yield the lines that `evaluate` prints without labels."""
     yield check.recall.sentence()
     if check.recall.n_unread:
-        yield f"{check.recall.n_unread} more pictures are unreadable or have changed"
+        yield f"{check.recall.n_unread} more pictures are missing, unreadable or have changed"
     yield ""
     yield "altered copies that find their original first"
     recall = check.recall.recall_at_1

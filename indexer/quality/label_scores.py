@@ -1,4 +1,4 @@
-"""Evaluation of the neighbours against labels.
+"""Evaluation of nearest neighbours against labels.
 
 Precision at k, R-precision and mean average precision as in Manning, Raghavan and Schuetze,
 "Introduction to Information Retrieval" (2008), chapter 8.
@@ -16,25 +16,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import Rows, Vectors
 from index.snapshot import Snapshot
 from indexer.errors import BadLabels
 
 N_NEAREST = 10
-BLOCK = 512  # queries that are ranked at a time
+BLOCK = 512  # queries ranked together
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over all labelled pictures, each a query among the others that are labelled.
+    """Means over all queries. Each labelled picture is a query among the other labelled ones.
 
     Attributes
     ----------
     n_queries : int
-        Labelled pictures that share their label with at least one other.
+        Number of labelled pictures that share their label with at least one other.
     p_at_1, p_at_10, r_precision, mean_average_precision : float
         In [0, 1].
     chance : float
-        What a random order would reach at any rank.
+        Precision of a random order, at any rank.
     """
 
     n_queries: int
@@ -47,7 +48,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class ClassQuality:
-    """The same for the queries of one label.
+    """Means over the queries of one label.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class ClassQuality:
     p_at_1, p_at_10, r_precision, mean_average_precision : float
         In [0, 1].
     mistaken_for : str or None
-        The wrong label that is most frequent among its queries' ten nearest.
+        The most frequent wrong label among the ten nearest neighbours of its queries.
     """
 
     label: str
@@ -70,25 +71,25 @@ class ClassQuality:
 
 @dataclass(frozen=True)
 class Rankings:
-    """What was measured of each query; one line of every array for each.
+    """The measures of each query.
 
     Attributes
     ----------
     names : list of str
-        The labels' names, by their numbers.
+        Labels, by their numbers.
     codes : ndarray of shape (n,), int64
         Label number of each labelled picture.
     queries : ndarray of shape (n_queries,), int64
-        Positions, among the labelled pictures, of those that were queries.
+        Positions of the queries among the labelled pictures.
     nearest : ndarray of shape (n_queries, k), int64
-        Positions of the k = min(10, n - 1) nearest, best first.
+        Positions of the k = min(10, n - 1) nearest neighbours, best first.
     p_at_1, p_at_10, r_precision, average_precision, chance : ndarray of shape (n_queries,), float64
     """
 
     names: list[str]
     codes: NDArray[np.int64]
-    queries: NDArray[np.int64]
-    nearest: NDArray[np.int64]
+    queries: Rows
+    nearest: Rows
     p_at_1: NDArray[np.float64]
     p_at_10: NDArray[np.float64]
     r_precision: NDArray[np.float64]
@@ -107,13 +108,13 @@ class Rankings:
         )
 
     def per_class(self) -> list[ClassQuality]:
-        """Return the means over the queries of each label, the worst average precision first."""
+        """Return the means over the queries of each label, the lowest average precision first."""
         labels = np.unique(self.codes[self.queries]).tolist()
         found = [self._of_class(label) for label in labels]
         return sorted(found, key=lambda one: one.mean_average_precision)
 
-    def worst(self, n: int) -> NDArray[np.int64]:
-        """Return the places in `queries` of the n worst: by P@10, then by average precision."""
+    def worst(self, n: int) -> Rows:
+        """Return the indices of the n worst queries, by P@10 and then by average precision."""
         return np.lexsort((self.average_precision, self.p_at_10))[:n]
 
     def _of_class(self, label: int) -> ClassQuality:
@@ -138,10 +139,10 @@ def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dic
     ----------
     snapshot : Snapshot
     source : str
-        "folders" for the name of each picture's folder, else the path of a CSV file with a column
-        "path" (as in the catalogue).
+        "folders" to use the folder of each picture as its label. Otherwise the path of a CSV file
+        with a column "path" (as in the catalogue).
     column : str, optional
-        The CSV's column with the labels; default: the first one that is not "path".
+        Column of the CSV file with the labels. Default: the first one that is not "path".
 
     Raises
     ------
@@ -161,7 +162,7 @@ def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dic
 
 
 def read_labels(path: Path, column: str | None = None) -> dict[str, str]:
-    """Return the labels of a CSV file by path; empty ones are left out. See `labels_of`."""
+    """Return the labels of a CSV file by path, without empty labels. See `labels_of`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -176,21 +177,21 @@ def read_labels(path: Path, column: str | None = None) -> dict[str, str]:
 
 
 def evaluate(snapshot: Snapshot, labels: Mapping[int, str]) -> Quality:
-    """Measure how often neighbours share a label; see `Quality`."""
+    """Measure how often nearest neighbours share a label; see `Quality`."""
     return rank_labelled(snapshot, labels).quality()
 
 
 def rank_labelled(snapshot: Snapshot, labels: Mapping[int, str]) -> Rankings:
-    """Measure each labelled picture as a query among the others; positions are by rising row."""
+    """Rank the labelled pictures for each of them. Positions are in the order of rows."""
     rows = np.array(sorted(labels))
     names, codes = np.unique([labels[row] for row in rows.tolist()], return_inverse=True)
     return rankings(snapshot.store.vectors(rows), codes, names.tolist())
 
 
 def rankings(
-    vectors: NDArray[np.float32], codes: NDArray[np.int64], names: list[str] | None = None
+    vectors: Vectors, codes: NDArray[np.int64], names: list[str] | None = None
 ) -> Rankings:
-    """Rank all labelled pictures for each that shares its label with another.
+    """Rank the labelled pictures for each query.
 
     Parameters
     ----------
@@ -199,13 +200,13 @@ def rankings(
     codes : ndarray of shape (n,), int64
         Label numbers.
     names : list of str, optional
-        The labels' names; default: their numbers.
+        Labels. Default: their numbers.
 
     Returns
     -------
     Rankings
-        Pictures whose label nobody shares are no queries, but stay among the answers. A query's
-        own row is left out by row.
+        A picture with a unique label is not a query, but may be a neighbour. A query is never its
+        own neighbour.
 
     Raises
     ------
@@ -222,9 +223,9 @@ def rankings(
 
 
 def _measured(
-    vectors: NDArray[np.float32], codes: NDArray[np.int64], queries: NDArray[np.int64]
+    vectors: Vectors, codes: NDArray[np.int64], queries: Rows
 ) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Yield the arrays of `Rankings` from `nearest` on, a block of queries at a time."""
+    """Yield the arrays of `Rankings`, from `nearest` on, for each block of queries."""
     n = len(vectors)
     ranks = np.arange(1, n)
     k = min(N_NEAREST, n - 1)

@@ -49,7 +49,7 @@ def test_walk_leaves_out_the_data_folder(tmp_path):
     (tmp_path / "data" / "snapshots" / "x.png").touch()
     (tmp_path / "y.png").touch()
 
-    assert names(walk(tmp_path, leave_out=tmp_path / "data")) == ["y.png"]
+    assert names(walk(tmp_path, exclude=tmp_path / "data")) == ["y.png"]
 
 
 def test_walk_refuses_what_is_no_folder(tmp_path):

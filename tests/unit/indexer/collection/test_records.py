@@ -27,7 +27,7 @@ def collected(images, tmp_path):
     """Give the collected pictures; without a cache, each is read again from its file."""
     out = tmp_path / "out"
     out.mkdir()
-    with PixelSource(images, out, n_most=4, cache_bytes=0) as source:
+    with PixelSource(images, out, max_images=4, cache_bytes=0) as source:
         yield collect(FolderChanges(images, walk(images)), source, out, Stages())
 
 

@@ -92,7 +92,7 @@ def test_a_turn_moves_the_rim_and_bares_white_corners():
     picture = Image.new("RGB", (101, 101), "black")
     picture.paste((255, 0, 0), (88, 48, 93, 53))
 
-    turned = alterations.turn(picture)
+    turned = alterations.rotate(picture)
 
     assert turned.size == (101, 101)
     assert turned.getpixel((0, 0)) == (255, 255, 255)
@@ -105,7 +105,7 @@ def test_the_logo_covers_the_lower_right_corner_only():
     """On 200 x 100 the mark is 20 px wide, 3 px from the rim: columns 177-196, rows 77-96."""
     before = numbered(200, 100)
 
-    changed = np.any(np.asarray(alterations.stamp(before)) != np.asarray(before), axis=2)
+    changed = np.any(np.asarray(alterations.add_logo(before)) != np.asarray(before), axis=2)
 
     rows, columns = np.nonzero(changed)
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (177, 196, 77, 96)

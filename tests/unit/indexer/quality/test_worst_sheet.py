@@ -3,7 +3,14 @@
 import numpy as np
 from PIL import Image
 
-from indexer.quality.worst_sheet import FRAME_PX, TILE_PX, WRONG_COLOUR, Shown, corner, query_sheet
+from indexer.quality.worst_sheet import (
+    FRAME_PX,
+    TILE_PX,
+    WRONG_COLOUR,
+    SheetTile,
+    corner,
+    query_sheet,
+)
 from tests.helpers.pictures import picture_bytes
 
 COLOURS = {0: (0, 0, 255), 1: (0, 255, 0), 2: (255, 255, 0)}
@@ -17,8 +24,8 @@ def near(pixel, colour):
 def test_each_query_has_a_line_and_wrong_neighbours_a_frame(tmp_path):
     """Line 0 is blue, green, then yellow framed; line 1 has a neighbour without a thumbnail."""
     lines = [
-        [Shown(0, "fox"), Shown(1, "fox 0.9"), Shown(2, "lion 0.8", is_wrong=True)],
-        [Shown(1, "a very long caption " * 9), Shown(7, "no thumbnail")],
+        [SheetTile(0, "fox"), SheetTile(1, "fox 0.9"), SheetTile(2, "lion 0.8", is_wrong=True)],
+        [SheetTile(1, "a very long caption " * 9), SheetTile(7, "no thumbnail")],
     ]
 
     def thumbnail(row):
