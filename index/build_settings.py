@@ -160,7 +160,7 @@ class BuildSettings(Section):
     n_zero_encodings : int
         Number of pictures whose encoding was zero in the last build.
     metadata : MetadataSource or None
-    changed_since : Drift
+    drift : Drift
     """
 
     seed: int = 0
@@ -170,7 +170,7 @@ class BuildSettings(Section):
     n_steps: int = 0
     n_zero_encodings: int = 0
     metadata: MetadataSource | None = None
-    changed_since: Drift = field(default_factory=Drift)
+    drift: Drift = field(default_factory=Drift)
 
 
 def _field_types(section: type[Section]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from index import schema1
 from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
 from index.layout import CATALOGUE_FILE
 
@@ -34,16 +35,20 @@ CREATE TABLE images (
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
     format TEXT NOT NULL,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    full_digest TEXT,            -- of all pixels; NULL until the file is read for it
+    ctime_ns INTEGER,            -- the file's, when it was read; NULL where that is not known
+    inode INTEGER
 );
 CREATE INDEX images_sha256 ON images (sha256);
 CREATE INDEX images_pixel_digest ON images (pixel_digest);
 CREATE INDEX images_path ON images (path);
 """
 _COLUMNS = (
-    "row, id, path, raw_path, sha256, pixel_digest, size_bytes, mtime_ns, "
-    "width, height, format, metadata"
-)
+    "row", "id", "path", "raw_path", "sha256", "pixel_digest", "size_bytes", "mtime_ns",
+    "width", "height", "format", "metadata", "full_digest", "ctime_ns", "inode",
+)  # fmt: skip
+_TOO_LARGE = 2**63
 _MAX_PARAMETERS = 500  # per statement; SQLite's own limit is 32,766 since 3.32, and was 999 before
 
 
@@ -71,6 +76,12 @@ class ImageRecord:
         What the user supplied about the picture; {} if nothing.
     raw_path : bytes or None
         The bytes of the path if they are not UTF-8, else None.
+    full_digest : str or None
+        Hex SHA-256 of all decoded pixels (`models.preprocess.full_digest`). None in schema 1, until
+        the file is read again.
+    ctime_ns, inode : int or None
+        Time of the last change of the file's content or attributes, in nanoseconds since 1970, and
+        its number in the file system. None in schema 1.
     """
 
     row: int
@@ -85,6 +96,9 @@ class ImageRecord:
     format: str
     metadata: dict[str, Any] = field(default_factory=dict)
     raw_path: bytes | None = None
+    full_digest: str | None = None
+    ctime_ns: int | None = None
+    inode: int | None = None
 
     def file_under(self, root: Path) -> Path:
         """Return the path of the picture's file under an image root."""
@@ -117,7 +131,7 @@ def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:
     """Write records to a new file in one transaction. `path` must not exist."""
     with new_database(path, _SCHEMA) as connection:
         connection.executemany(
-            f"INSERT INTO images ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
+            f"INSERT INTO images ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",
             map(_to_line, records),
         )
 
@@ -151,17 +165,33 @@ def new_database(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
 def _to_line(record: ImageRecord) -> tuple[Any, ...]:
     return (
         record.row, record.id, record.path, record.raw_path, record.sha256, record.pixel_digest,
-        record.size_bytes, record.mtime_ns, record.width, record.height, record.format,
-        json.dumps(record.metadata, ensure_ascii=False),
+        record.size_bytes, _stored(record.mtime_ns), record.width, record.height, record.format,
+        json.dumps(record.metadata, ensure_ascii=False), record.full_digest,
+        _stored(record.ctime_ns), _stored(record.inode),
     )  # fmt: skip
 
 
 def _from_line(line: tuple[Any, ...]) -> ImageRecord:
-    row, id_, path, raw_path, sha256, pixels, size, mtime, width, height, format_, metadata = line
+    (row, id_, path, raw_path, sha256, pixels, size, mtime, width, height, format_, metadata,
+     full, ctime, inode) = line  # fmt: skip
     return ImageRecord(
-        row, id_, path, sha256, pixels, size, mtime, width, height, format_,
-        json.loads(metadata), raw_path,
+        row, id_, path, sha256, pixels, size, int(mtime), width, height, format_,
+        json.loads(metadata), raw_path, full, _whole(ctime), _whole(inode),
     )  # fmt: skip
+
+
+def _stored(number: int | None) -> int | bytes | None:
+    """Return a number as SQLite can store it: as decimal digits if it needs more than 64 bits.
+
+    Some file systems number files up to 2**64, or keep times after the year 2262.
+    """
+    if number is None or -_TOO_LARGE <= number < _TOO_LARGE:
+        return number
+    return str(number).encode("ascii")
+
+
+def _whole(stored: int | bytes | None) -> int | None:
+    return None if stored is None else int(stored)
 
 
 class ReadOnlyDatabase:
@@ -211,6 +241,7 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         self._database = ReadOnlyDatabase(path)
         (self._n_images,) = self._database.execute("SELECT count(*) FROM images").fetchone()
+        self._columns = ", ".join(self._present(_COLUMNS))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -280,8 +311,14 @@ class Catalogue:
         """Close the file. No thread may be reading from it."""
         self._database.close()
 
+    def _present(self, columns: Sequence[str]) -> Iterator[str]:
+        """Yield each column as SQL names it. A column that an older schema lacks is NULL."""
+        lines = self._database.execute("PRAGMA table_info(images)")
+        lacking = schema1.NEW_COLUMNS.keys() - {name for _, name, *_ in lines}
+        return (f"NULL AS {one}" if one in lacking else one for one in columns)
+
     def _select(self, clauses: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        return self._database.execute(f"SELECT {_COLUMNS} FROM images {clauses}", parameters)
+        return self._database.execute(f"SELECT {self._columns} FROM images {clauses}", parameters)
 
     def _one(self, where: str, parameters: Sequence[Any], message: str) -> ImageRecord:
         line = self._select(where, parameters).fetchone()

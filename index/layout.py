@@ -40,7 +40,7 @@ FIT_FILE = "fit.json"
 # The encoder and the other files of its training.
 ENCODER_FILE = "encoder.tflite"
 ENCODER_INFO_FILE = "encoder.json"
-CROP_ENCODER_FILE = "framings.tflite"
+CROP_ENCODER_FILE = "crops.tflite"
 DECODER_FILE = "decoder.tflite"
 DECODER_INFO_FILE = "decoder.json"
 AUTOENCODER_FILE = "autoencoder.keras"

@@ -11,8 +11,9 @@ from typing import Self
 from index.build_settings import BuildSettings
 from index.errors import CorruptSnapshot, NewerSchema
 from index.layout import MANIFEST_FILE
+from index.schema1 import upgraded_manifest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DIGEST_DIGITS = 8
 # What to do about a damaged snapshot.
 REMEDY = "run `bin/lookalike snapshots rollback ID`, or build the collection again"
@@ -57,7 +58,10 @@ class Manifest:
     versions : dict
         Library name to version.
     files : dict
-        File name to `FileEntry`, for every file except the manifest itself.
+        File name to `FileEntry`, for every file except the manifest itself. The names are today's,
+        also for a snapshot of an older schema.
+    schema_version : int
+        Schema of the files on disk. A new snapshot always has the current one.
     """
 
     created: str
@@ -94,6 +98,7 @@ class Manifest:
         try:
             fields = json.loads(path.read_bytes())
             _refuse_newer(fields["schema_version"])
+            fields = upgraded_manifest(fields)
             files = {name: FileEntry(**entry) for name, entry in fields.pop("files").items()}
             settings = BuildSettings.from_json(fields.pop("settings", {}), "settings")
             return cls(files=files, settings=settings, **fields)

@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from index import schema1
 from index.artefacts.clusters import Clusters
 from index.artefacts.map_points import MapPoints
 from index.artefacts.thumbnails import Thumbnails
@@ -48,7 +49,7 @@ from index.layout import (
     TRAINING_FOLDER,
     VECTORS_FILE,
 )
-from index.manifest import DIGEST_DIGITS, REMEDY, FileEntry, Manifest
+from index.manifest import DIGEST_DIGITS, REMEDY, SCHEMA_VERSION, FileEntry, Manifest
 from index.search.faiss_store import FaissStore
 from index.search.metadata_index import MetadataIndex
 from index.search.store import VectorStore
@@ -118,7 +119,7 @@ class Snapshot:
 
     def file(self, name: str) -> Path | None:
         """Return the path of one of its files, or None if the snapshot does not have the file."""
-        return self.folder / name if name in self.manifest.files else None
+        return self._path(name) if name in self.manifest.files else None
 
     @cached_property
     def clusters(self) -> Clusters | None:
@@ -182,7 +183,7 @@ class Snapshot:
             If a file cannot be read.
         """
         for name in sorted(self.manifest.files) if names is None else names:
-            if FileEntry.of(self.folder / name) != self.manifest.files[name]:
+            if FileEntry.of(self._path(name)) != self.manifest.files[name]:
                 raise CorruptSnapshot(
                     f"{name} in snapshot {self.id} has been changed since it was written: {REMEDY}"
                 )
@@ -206,6 +207,11 @@ class Snapshot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _path(self, name: str) -> Path:
+        """Return the path of a file. It may have another name in an older schema."""
+        is_old = self.manifest.schema_version == schema1.VERSION
+        return self.folder / (schema1.OLD_FILES.get(name, name) if is_old else name)
+
     def _optional(self, name: str, load: Any) -> Any:
         path = self.file(name)
         return None if path is None else load(path)
@@ -218,7 +224,7 @@ class Snapshot:
                 f"{MANIFEST_FILE} of snapshot {self.id} has been changed: {REMEDY}"
             )
         for name, entry in self.manifest.files.items():
-            path = self.folder / name
+            path = self._path(name)
             if not path.is_file():
                 raise CorruptSnapshot(f"{name} is missing from snapshot {self.id}: {REMEDY}")
             if path.stat().st_size != entry.size_bytes:
@@ -279,12 +285,20 @@ class SnapshotDraft:
         self.folder.mkdir(parents=True)
 
     def link_from(self, old: Snapshot, names: Iterable[str]) -> None:
-        """Hard-link files from another snapshot. Names of files that it lacks are ignored."""
+        """Hard-link files from another snapshot. Names of files that it lacks are ignored.
+
+        A file of an older schema that differs from the current one is written anew.
+        """
+        is_old = old.manifest.schema_version == schema1.VERSION
         for name in sorted(set(old.manifest.files) & set(names)):
+            source, target = old.file(name), self.folder / name
+            assert source is not None
+            if is_old and schema1.take_over(source, target):
+                continue
             try:
-                os.link(old.folder / name, self.folder / name)
+                os.link(source, target)
             except OSError:  # a file system without hard links
-                shutil.copy2(old.folder / name, self.folder / name)
+                shutil.copy2(source, target)
 
     def publish(self, contents: Manifest) -> str:
         """Write the manifest, check the draft and make it the live snapshot.
@@ -292,7 +306,8 @@ class SnapshotDraft:
         Parameters
         ----------
         contents : Manifest
-            Complete except for `files`, which this method fills in from the files in the folder.
+            Complete except for `files`, which this method fills in from the files in the folder,
+            and for the schema, which is always the current one.
 
         Returns
         -------
@@ -310,7 +325,7 @@ class SnapshotDraft:
         renamed. A reader sees either the old snapshot or the complete new one.
         """
         files = {path.name: FileEntry.of(path) for path in sorted(self.folder.iterdir())}
-        sealed = dataclasses.replace(contents, files=files)
+        sealed = dataclasses.replace(contents, files=files, schema_version=SCHEMA_VERSION)
         (self.folder / MANIFEST_FILE).write_text(sealed.to_json(), encoding="utf-8")
         for path in self.folder.iterdir():
             sync_file(path)

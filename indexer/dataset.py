@@ -23,7 +23,15 @@ from index.catalogue import readable_path
 from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
 from models.errors import ImageTooLarge, PictureError, UnknownFormat
-from models.preprocess import SIDE_PX, Limits, decode, pixel_digest, thumbnail, to_pixels
+from models.preprocess import (
+    SIDE_PX,
+    Limits,
+    decode,
+    full_digest,
+    pixel_digest,
+    thumbnail,
+    to_pixels,
+)
 from models.runtime.threads import cpu_count, ordered_map
 
 # The owner of the folder chose these files, so the limits are higher than for uploads.
@@ -66,10 +74,15 @@ class Scanned:
     ----------
     relative : Path
         Path below the image root.
-    sha256, pixel_digest : str
-        Hex SHA-256 of the file and of `pixels`.
-    size_bytes, mtime_ns : int
-        Size of the file, and time of its last change in nanoseconds since 1970.
+    sha256, pixel_digest, full_digest : str
+        Hex SHA-256 of the file, of `pixels`, and of all pixels at full size.
+    size_bytes : int
+        Size of the file.
+    mtime_ns, ctime_ns : int
+        Time of the last change of its content, and of its content or attributes, in nanoseconds
+        since 1970.
+    inode : int
+        Its number in the file system.
     width, height : int
         In pixels, after the orientation tag is applied.
     format : str
@@ -82,8 +95,11 @@ class Scanned:
     relative: Path
     sha256: str
     pixel_digest: str
+    full_digest: str
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
     width: int
     height: int
     format: str
@@ -196,8 +212,11 @@ def _scan_file(root: Path, relative: Path, limits: Limits) -> Scanned:
         relative=relative,
         sha256=hashlib.sha256(data).hexdigest(),
         pixel_digest=pixel_digest(pixels),
+        full_digest=full_digest(image),
         size_bytes=len(data),
         mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
         width=image.width,
         height=image.height,
         format=image.format or "",

@@ -348,8 +348,8 @@ def cluster(
             clusters = group(live.store, draft.folder, how, stages, classes)
         if sheets is not None:
             write_sheets(live, clusters, sheets, stages)
-        drift = replace(live.manifest.settings.changed_since, groups=0)
-        settings = replace(live.manifest.settings, groups=how, changed_since=drift)
+        drift = replace(live.manifest.settings.drift, groups=0)
+        settings = replace(live.manifest.settings, groups=how, drift=drift)
         contents = replace(live.manifest, settings=settings)
         linked = set(live.manifest.files) - set(GROUP_FILES)
         publish(data, draft, contents, stages, old=live, linked=linked)

@@ -119,7 +119,7 @@ class Parts:
             top_k=self._table.k,
             image_root=str(self.collected.root),
             encoder=self._encoder.fingerprint,
-            settings=replace(self.settings, changed_since=self._drift),
+            settings=replace(self.settings, drift=self._drift),
             versions=_library_versions(),
         )
 

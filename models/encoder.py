@@ -13,10 +13,11 @@ from models.errors import EncoderError, ModelMismatch
 from models.files import CROP_ENCODER_FILE
 from models.preprocess import SIDE_PX, shrink
 from models.runtime.litert import LiteModel, batches, read_fields, read_model, write_fields
+from models.schema1 import crop_encoder_in, upgraded
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FINGERPRINT_LENGTH = 16  # hex digits
-_OPTIONAL_FIELDS = frozenset({"input_offset", "framings_sha256"})  # older files lack them
+_OPTIONAL_FIELDS = frozenset({"input_offset", "crops_sha256"})  # older files lack them
 Levels = float | tuple[float, float, float]  # of all channels, or of red, green and blue
 
 
@@ -50,8 +51,8 @@ class EncoderInfo:
     schema_version : int
     input_offset : float or tuple of 3 float
         Added after the multiplication.
-    framings_sha256 : str or None
-        Of the framings.tflite beside it; None if the encoder has no crop search.
+    crops_sha256 : str or None
+        Of the crops.tflite beside it; None if the encoder has no crop search.
     """
 
     architecture: str
@@ -66,7 +67,7 @@ class EncoderInfo:
     created_by: dict[str, str]
     schema_version: int = SCHEMA_VERSION
     input_offset: Levels = 0.0
-    framings_sha256: str | None = None
+    crops_sha256: str | None = None
 
     def save(self, path: Path) -> None:
         """Write the fields as JSON."""
@@ -82,7 +83,9 @@ class EncoderInfo:
             If the file is missing, broken or of another schema.
         """
         names = {field.name for field in fields(cls)}
-        values = read_fields(path, names, SCHEMA_VERSION, optional=_OPTIONAL_FIELDS)
+        values = read_fields(
+            path, names, SCHEMA_VERSION, optional=_OPTIONAL_FIELDS, upgrade=upgraded
+        )
         return cls(**{name: _hashable(value) for name, value in values.items()})
 
 
@@ -125,10 +128,10 @@ class Encoder:
         info = EncoderInfo.load(tflite_path.with_suffix(".json"))
         model = LiteModel(read_model(tflite_path, info.sha256), n_threads)
         _check_shapes(model, info)
-        if info.framings_sha256 is None or not with_crops:
+        if info.crops_sha256 is None or not with_crops:
             return cls(model, info)
-        path = tflite_path.with_name(CROP_ENCODER_FILE)
-        crops = LiteModel(read_model(path, info.framings_sha256), n_threads)
+        path = crop_encoder_in(tflite_path.parent)
+        crops = LiteModel(read_model(path, info.crops_sha256), n_threads)
         _check_crop_encoder(crops, model)
         return cls(model, info, crops)
 

@@ -45,7 +45,7 @@ def export_autoencoder(
         Those that `result` was trained with.
     out : Path
         Existing folder; gets encoder.tflite, encoder.json, decoder.tflite, decoder.json,
-        autoencoder.keras and history.json; of a deep network also framings.tflite.
+        autoencoder.keras and history.json; of a deep network also crops.tflite.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
         n_steps=result.n_steps,
         seed=settings.seed,
         created_by={name: version(name) for name in _LIBRARIES},
-        framings_sha256=_export_crop_encoder(result, settings, dim, out),
+        crops_sha256=_export_crop_encoder(result, settings, dim, out),
     )
     info.save(out / ENCODER_INFO_FILE)
     return info
@@ -89,7 +89,7 @@ def _export_encoder(result: TrainingResult, settings: TrainingSettings, out: Pat
 def _export_crop_encoder(
     result: TrainingResult, settings: TrainingSettings, dim: int, out: Path
 ) -> str | None:
-    """Write framings.tflite if the network supports crop search; return its SHA-256."""
+    """Write crops.tflite if the network supports crop search; return its SHA-256."""
     architecture = ARCHITECTURES[settings.architecture]
     if architecture.recipe is None:
         return None

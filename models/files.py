@@ -6,7 +6,7 @@ imports the other. A test compares the two.
 
 ENCODER_FILE = "encoder.tflite"
 ENCODER_INFO_FILE = "encoder.json"
-CROP_ENCODER_FILE = "framings.tflite"
+CROP_ENCODER_FILE = "crops.tflite"
 DECODER_FILE = "decoder.tflite"
 DECODER_INFO_FILE = "decoder.json"
 AUTOENCODER_FILE = "autoencoder.keras"

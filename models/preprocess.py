@@ -9,6 +9,7 @@ Pure: no disk, no state, safe in threads. Two choices that every vector depends 
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ Image.MAX_IMAGE_PIXELS = None
 # Odd metadata (a cut-off EXIF block, say) is no news for whoever reads a million pictures.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+_STRIP_PIXELS = 1 << 18  # pixels that are packed at a time for the full digest
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -182,7 +184,9 @@ def file_digest(data: bytes) -> str:
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
-    """Return the SHA-256 of the pixels as 64 hex digits: the same picture in any lossless form.
+    """Return the SHA-256 of the pixels that the encoder sees, as 64 hex digits.
+
+    Pictures that differ only in size or in fine detail may share it; see `full_digest`.
 
     Parameters
     ----------
@@ -193,6 +197,35 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> str:
     str
     """
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def full_digest(image: Image.Image) -> str:
+    """Return the SHA-256 of a picture's size and of all its pixels, as 64 hex digits.
+
+    Every lossless copy of a picture has the same one: another format, another compression, or
+    turned pixels with the orientation tag that turns them back.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB, upright, full size, as `decode` returns it. Not modified.
+
+    Returns
+    -------
+    str
+
+    Notes
+    -----
+    The input of the hash is width and height as two little-endian 4-byte integers, and then the
+    pixels row by row, 3 bytes each. Memory besides the picture: 1 MB, or one row if that is more.
+    """
+    width, height = image.size
+    digest = hashlib.sha256(struct.pack("<II", width, height))
+    n_rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, n_rows):
+        strip = image.crop((0, top, width, min(top + n_rows, height)))
+        digest.update(strip.tobytes())
+    return digest.hexdigest()
 
 
 def thumbnail(image: Image.Image, side_px: int = SIDE_PX) -> bytes:

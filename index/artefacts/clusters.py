@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from index.arrays import Labels, Rows, Scores
 from index.durable import replace_text
 from index.errors import CorruptSnapshot, InvalidClusters, NewerSchema, UnknownCluster
+from index.schema1 import upgraded_clusters
 
-SCHEMA = 1
+SCHEMA = 2
 FIXED = "fixed"  # `rule` if the user set the number of groups
-_KNEE_STRENGTH = "elbow_bend"  # key of `knee_strength` in the file
 _REMEDY = "run `bin/lookalike cluster` again"
 
 
@@ -49,7 +49,7 @@ class Clusters:
         Whether the curve has a clear elbow; None without a sweep.
     knee_strength : float or None
         How much faster the error falls before the elbow than after it: 1 for a smooth curve, 1.25
-        or more for a clear elbow. None without a sweep. On disk: `elbow_bend`.
+        or more for a clear elbow. None without a sweep.
     algorithm : str
         "fasterpam" or "pyclustering".
     seed : int
@@ -157,6 +157,7 @@ class Clusters:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             _check_schema(found, path)
+            found = upgraded_clusters(found)
             clusters = cls(**_arguments(found))
             _check_counts(clusters, found)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -171,7 +172,7 @@ class Clusters:
             "algorithm": self.algorithm,
             "rule": self.rule,
             "elbow_clear": self.elbow_clear,
-            _KNEE_STRENGTH: self.knee_strength,
+            "knee_strength": self.knee_strength,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "n_sampled": self.n_sampled,
@@ -244,8 +245,7 @@ def _check_schema(found: dict[str, Any], path: Path) -> None:
 
 def _arguments(found: dict[str, Any]) -> dict[str, Any]:
     """Return the constructor's arguments for the parsed file."""
-    names = {f.name: f.name for f in fields(Clusters)} | {"knee_strength": _KNEE_STRENGTH}
-    arguments = {name: found[key] for name, key in names.items()}
+    arguments = {f.name: found[f.name] for f in fields(Clusters)}
     arguments["labels"] = _integers(found, "labels", np.int32)
     arguments["medoids"] = _integers(found, "medoids", np.int64)
     arguments["scores"] = np.array(found["scores"], np.float32)

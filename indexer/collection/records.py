@@ -162,4 +162,7 @@ def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageReco
         height=scanned.height,
         format=scanned.format,
         raw_path=raw_path,
+        full_digest=scanned.full_digest,
+        ctime_ns=scanned.ctime_ns,
+        inode=scanned.inode,
     )

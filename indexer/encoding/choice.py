@@ -10,13 +10,21 @@ from pathlib import Path
 
 from index.durable import sync_file, sync_folder
 from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
-from index.layout import ENCODER_FILE, ENCODER_FILES, HISTORY_PLOT_FILE, NEW_ENCODER_FOLDER
+from index.layout import (
+    CROP_ENCODER_FILE,
+    ENCODER_FILE,
+    ENCODER_FILES,
+    ENCODER_INFO_FILE,
+    HISTORY_PLOT_FILE,
+    NEW_ENCODER_FOLDER,
+)
 from index.snapshot import DataFolder, Snapshot
 from indexer.collection.records import Collected
 from indexer.options import BuildOptions
 from indexer.stages import Stages
-from models.encoder import Encoder
+from models.encoder import Encoder, EncoderInfo
 from models.errors import ModelMismatch, ModelsError
+from models.schema1 import crop_encoder_in
 
 
 def find_or_train_encoder(
@@ -120,7 +128,10 @@ def check_encoder_of(snapshot: Snapshot) -> None:
 
 
 def copy_encoder(source: Path, folder: Path) -> None:
-    """Copy the files of an encoder from one folder to another."""
-    for name in ENCODER_FILES:
-        if (source / name).exists():
-            shutil.copyfile(source / name, folder / name)
+    """Copy the files of an encoder from one folder to another, under today's names."""
+    files = {name: source / name for name in ENCODER_FILES}
+    files[CROP_ENCODER_FILE] = crop_encoder_in(source)
+    for name, path in files.items():
+        if path.exists():
+            shutil.copyfile(path, folder / name)
+    EncoderInfo.load(source / ENCODER_INFO_FILE).save(folder / ENCODER_INFO_FILE)

@@ -17,6 +17,7 @@ from models.external.tflite_encoder import (
     import_tflite_encoder,
     is_lookalike_encoder,
 )
+from models.schema1 import crop_encoder_in
 
 
 def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Path | None:
@@ -55,9 +56,9 @@ def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stag
         if is_lookalike_encoder(path):
             info = Encoder.open(path).info
             shutil.copyfile(path, new / ENCODER_FILE)
-            shutil.copyfile(path.with_suffix(".json"), new / ENCODER_INFO_FILE)
-            if info.framings_sha256 is not None:
-                shutil.copyfile(path.with_name(CROP_ENCODER_FILE), new / CROP_ENCODER_FILE)
+            info.save(new / ENCODER_INFO_FILE)
+            if info.crops_sha256 is not None:
+                shutil.copyfile(crop_encoder_in(path.parent), new / CROP_ENCODER_FILE)
             return _placed(data, new, info)
         info = import_tflite_encoder(path, new, value_range)
         if value_range is None and info.input_scale == 1 / 255 and not _has_json(path):

@@ -28,7 +28,7 @@ def drift_after(old: Snapshot, old_rows: Rows) -> Drift:
     """
     n_kept = int((old_rows >= 0).sum())
     n_changed = (len(old_rows) - n_kept) + (len(old) - n_kept)
-    before = old.manifest.settings.changed_since
+    before = old.manifest.settings.drift
     return replace(before, groups=before.groups + n_changed, quality=before.quality + n_changed)
 
 

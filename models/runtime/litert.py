@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +138,15 @@ def read_model(path: Path, sha256: str) -> bytes:
 
 
 def read_fields(
-    path: Path, names: set[str], schema_version: int, optional: frozenset[str] = frozenset()
+    path: Path,
+    names: set[str],
+    schema_version: int,
+    optional: frozenset[str] = frozenset(),
+    upgrade: Callable[[Any], Any] = lambda fields: fields,
 ) -> dict[str, Any]:
     """Return the fields of a model's .json, which must be these; `optional` ones may be missing.
+
+    `upgrade` brings the fields of an older schema to this one.
 
     Raises
     ------
@@ -148,7 +154,7 @@ def read_fields(
         If the file is missing, not a JSON object, of another schema, or has other fields.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = upgrade(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ModelMismatch(f"{path} is missing: copy it from the export") from error
     except ValueError as error:

@@ -69,8 +69,8 @@ DAMAGES = {
     "manifest missing": (lambda f: (f / "manifest.json").unlink(), "manifest.json"),
     "manifest changed": (lambda f: rewrite(f / "manifest.json", top_k=3), "manifest.json"),
     "newer manifest": (
-        lambda f: rewrite(f / "manifest.json", schema_version=2),
-        "schema 2, this version reads up to 1",
+        lambda f: rewrite(f / "manifest.json", schema_version=3),
+        "schema 3, this version reads up to 2",
     ),
     "encoder of another collection": (other_encoder, "encoder"),
     "no encoder": (no_encoder, "encoder"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from index.errors import NewerSchema
+from index.manifest import SCHEMA_VERSION
 from index.snapshot import DataFolder
 from index.verification import verify
 from models.encoder import Encoder
@@ -56,9 +57,9 @@ def newer(golden):
     return golden
 
 
-def test_there_is_one_of_schema_1():
-    """The first schema is not left out."""
-    assert "schema-1" in SCHEMAS
+def test_there_is_one_of_every_schema():
+    """None is left out, from the first to today's."""
+    assert [f"schema-{number}" for number in range(1, SCHEMA_VERSION + 1)] == SCHEMAS
 
 
 def test_every_part_is_read(golden):
@@ -102,6 +103,7 @@ def test_the_commands_take_it(golden):
     assert json.loads(updated.stdout)["added"] == ["orange.bmp"]
     with DataFolder(golden.data).open_current() as snapshot:
         assert len(snapshot) == 9
+        assert snapshot.manifest.schema_version == SCHEMA_VERSION
         assert list(verify(snapshot, all_rows=True)) == []
 
 

@@ -52,12 +52,13 @@ def make() -> None:
     from indexer.groups.clustering import Grouping
     from indexer.options import BuildOptions
     from indexer.stages import Stages
-    from tests.helpers.tiny_encoders import write_float
+    from tests.helpers.tiny_encoders import write_float_with_crops
 
     golden = DataFolder(GOLDEN / f"schema-{SCHEMA_VERSION}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        encoder, images = write_float(folder / "tiny.tflite"), write_pictures(folder / "images")
+        encoder = write_float_with_crops(folder / "encoder")
+        images = write_pictures(folder / "images")
         data = DataFolder(folder / "data")
         options = BuildOptions(images, encoder=str(encoder), groups=Grouping(max_clusters=6))
         pipeline.build(data, options, Stages())

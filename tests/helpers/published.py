@@ -17,7 +17,7 @@ from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from models.preprocess import decode, pixel_digest, thumbnail, to_pixels
+from models.preprocess import decode, full_digest, pixel_digest, thumbnail, to_pixels
 from tests.helpers.fakes import FakeEncoder
 
 
@@ -28,7 +28,7 @@ def publish_vectors(data: DataFolder, vectors, top_k=100, table_of=None) -> str:
     """
     digests = [hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
     records = [
-        ImageRecord(row, id_, f"{row}.png", sha, sha, 1, 1, 8, 8, "PNG")
+        ImageRecord(row, id_, f"{row}.png", sha, sha, 1, 1, 8, 8, "PNG", full_digest=sha)
         for row, (id_, sha) in enumerate(zip(image_ids(digests), digests, strict=True))
     ]
     return _publish(data, vectors, records, top_k=top_k, table_of=table_of)
@@ -63,6 +63,7 @@ def publish_pictures(
             pixel_digest(squares[row]), len(contents[row]), path.stat().st_mtime_ns,
             pictures[row].width, pictures[row].height, pictures[row].format,
             (metadata or {}).get(path.name, {}), readable_path(path.relative_to(root))[1],
+            full_digest(pictures[row]), path.stat().st_ctime_ns, path.stat().st_ino,
         )
         for row, path in enumerate(paths)
     ]  # fmt: skip

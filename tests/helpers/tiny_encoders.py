@@ -1,9 +1,12 @@
 """tflite files as others make them: tiny networks whose vectors can be worked out by hand."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+from models.files import CROP_ENCODER_FILE, ENCODER_INFO_FILE
 
 DIM = 7
 # (red, green, blue) to 7 numbers: the three, their sum, and three differences.
@@ -30,6 +33,20 @@ def write_float(path: Path, **form) -> Path:
 
     write_tflite(tiny_model(**form), path)
     return path
+
+
+def write_float_with_crops(folder: Path) -> Path:
+    """Write an encoder's folder as an export has it; both crop vectors are the picture's own."""
+    from models.export import keras, write_tflite
+    from models.external.tflite_encoder import import_tflite_encoder
+
+    folder.mkdir()
+    info = import_tflite_encoder(write_float(folder / "tiny.tflite"), folder)
+    model = tiny_model()
+    crops = keras.layers.Reshape((2, DIM))(keras.layers.Concatenate()([model.output] * 2))
+    digest = write_tflite(keras.Model(model.input, crops), folder / CROP_ENCODER_FILE)
+    replace(info, crops_sha256=digest).save(folder / ENCODER_INFO_FILE)
+    return folder
 
 
 def write_quantized(path: Path, side=32) -> Path:

@@ -19,12 +19,12 @@ MAY_IMPORT = {
 # Root modules and sub-packages, lowest layer first: each may import only those before it.
 LAYERS = {
     "models": (
-        "errors files runtime image_files network preprocess encoder decoder autoencoder learning "
-        "training export external"
+        "errors files schema1 runtime image_files network preprocess encoder decoder autoencoder "
+        "learning training export external"
     ),
     "index": (
-        "errors arrays progress durable layout catalogue artefacts search build_settings manifest "
-        "snapshot verification"
+        "errors arrays progress durable layout schema1 catalogue artefacts search build_settings "
+        "manifest snapshot verification"
     ),
     "indexer": (
         "errors stages dataset output collection quality groups map options encoding publishing "

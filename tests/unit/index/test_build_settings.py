@@ -11,7 +11,7 @@ from index.manifest import Manifest
 
 # As a build wrote them, byte for byte but for indentation; the names are a contract.
 STORED = {
-    "changed_since": {"groups": 3, "quality": 0},
+    "drift": {"groups": 3, "quality": 0},
     "groups": {
         "algorithm": "fasterpam",
         "elbow": "kmeans",
@@ -72,7 +72,7 @@ def test_settings_are_read_as_typed_values():
 
     assert settings.groups == GroupingOptions(max_clusters=6, elbow="kmeans", seed=5)
     assert settings.metadata == MetadataSource("/srv/metadata.csv", "ab" * 32)
-    assert settings.changed_since == Drift(groups=3)
+    assert settings.drift == Drift(groups=3)
     assert (settings.seed, settings.top_k, settings.training.steps) == (5, 50, 1200)
 
 
@@ -81,7 +81,7 @@ def test_a_round_trip_gives_the_same_text():
     assert text(loaded(STORED).to_json()) == text(STORED)
 
 
-@pytest.mark.parametrize("section", [None, "groups", "training", "metadata", "changed_since"])
+@pytest.mark.parametrize("section", [None, "groups", "training", "metadata", "drift"])
 def test_keys_of_another_version_survive(section):
     """A key that is not known stays where it is, also when another setting changes."""
     stored = json.loads(json.dumps(STORED))

@@ -71,6 +71,19 @@ def test_known_content_gives_the_lowest_row(catalogue):
     assert catalogue.row_of_sha256("0" * 63 + "f") is None
 
 
+@pytest.mark.parametrize(
+    "number", [0, -1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, -(2**70), 13_569_465_599_999_999_999]
+)
+def test_numbers_of_any_size_come_back(tmp_path, number):
+    """Some file systems number files up to 2**64, and some files are dated after the year 2262."""
+    written = record(0, mtime_ns=number, ctime_ns=number, inode=number)
+    write_catalogue(tmp_path / "catalogue.sqlite", [written])
+    catalogue = Catalogue.open(tmp_path)
+
+    assert list(catalogue) == [written]
+    catalogue.close()
+
+
 @pytest.mark.parametrize("image_id", ["", "nope", "' OR 1=1 --"])
 def test_an_unknown_id_is_an_error(catalogue, image_id):
     """The sentence names the id."""

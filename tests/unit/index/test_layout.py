@@ -2,6 +2,8 @@
 
 import ast
 
+import index.schema1
+import models.schema1
 from index import layout
 from models import files
 from tests.helpers import paths
@@ -44,6 +46,17 @@ def test_models_writes_the_files_that_a_snapshot_holds():
 
     assert names == {name: getattr(layout, name) for name in names}
     assert set(names.values()) == set(layout.ENCODER_FILES) - {layout.HISTORY_PLOT_FILE}
+
+
+def test_both_packages_know_the_same_old_names():
+    """An encoder's folder can be opened by itself, so models knows what schema 1 called its parts.
+
+    A snapshot of schema 1 holds such a folder.
+    """
+    assert index.schema1.OLD_FILES == {
+        files.CROP_ENCODER_FILE: models.schema1.OLD_CROP_ENCODER_FILE
+    }
+    assert index.schema1.NEW_ENCODER_KEYS == models.schema1.NEW_KEYS
 
 
 def test_every_file_of_a_snapshot_is_listed_once():

@@ -277,7 +277,7 @@ def test_open_refuses_what_is_no_model(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"schema_version": 2}, "schema version 2, this version reads 1"),
+        ({"schema_version": 3}, "schema version 3, this version reads 2"),
         ({"dim": 4095}, "4095"),
         ({"input_side_px": 128}, "128"),
         ({"colour": "red"}, "missing or unknown fields .'colour'"),

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import struct
 import sys
@@ -15,6 +16,7 @@ from models.errors import ImageTooLarge, PictureError, UndecodableImage, Unknown
 from models.preprocess import (
     Limits,
     decode,
+    full_digest,
     pixel_digest,
     shrink,
     thumbnail,
@@ -582,6 +584,24 @@ def test_pixel_digest_is_sha256_of_the_bytes() -> None:
     zeros = np.zeros((256, 512, 3), np.uint8)[:, ::2]
     expected = "3381de4ca9f3a477f25989dfc8b744e7916046b7aa369f61a9a2f7dc0963ec9e"
     assert pixel_digest(zeros) == expected
+
+
+def test_full_digest_is_sha256_of_the_size_and_the_rows() -> None:
+    """Width and height, 4 bytes each, then red, green and blue of each pixel."""
+    image = Image.fromarray(np.arange(18, dtype=np.uint8).reshape(2, 3, 3))
+    content = b"\x03\0\0\0\x02\0\0\0" + bytes(range(18))
+    assert full_digest(image) == hashlib.sha256(content).hexdigest()
+
+
+def test_full_digest_is_of_every_pixel_and_of_the_shape() -> None:
+    """One level of one channel of the last pixel of 2.25 million counts, and so does the shape."""
+    pixels = np.zeros((1500, 1500, 3), np.uint8)
+    black = full_digest(Image.fromarray(pixels))
+    pixels[-1, -1, 2] = 1
+    assert full_digest(Image.fromarray(pixels)) != black
+    shapes = [(1500, 1500), (1000, 2250), (2250, 1000), (1, 2_250_000), (2_250_000, 1)]
+    assert len({full_digest(Image.new("RGB", shape)) for shape in shapes}) == 5
+    assert full_digest(Image.new("RGB", (1500, 1500))) == black
 
 
 def test_thumbnail_keeps_the_aspect() -> None:

@@ -185,14 +185,14 @@ def test_many_small_changes_add_up(tmp_path):
             noise_picture(seed).save(images / f"more {seed}.png")
         assert run("reindex", "--data", data) == 0
         with DataFolder(data).open_current() as snapshot:
-            return snapshot.manifest.settings.changed_since
+            return snapshot.manifest.settings.drift
 
     assert after(3, 600) == Drift(groups=3, quality=3)
     assert after(3, 610) == Drift(groups=0, quality=0)  # made anew
     assert after(2, 620) == Drift(groups=2, quality=2)
     assert run("cluster", "--clusters", 2, "--data", data) == 0
     with DataFolder(data).open_current() as snapshot:
-        assert snapshot.manifest.settings.changed_since == Drift(groups=0, quality=2)
+        assert snapshot.manifest.settings.drift == Drift(groups=0, quality=2)
 
 
 def test_a_removed_picture_stays_away_until_it_is_added_again(collection, encoder, tmp_path):

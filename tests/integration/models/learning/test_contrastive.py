@@ -584,7 +584,7 @@ def test_encoder_of_before_there_were_crops_can_be_opened(
     """It has none, and a query is one vector."""
     shutil.copy(exported / "encoder.tflite", tmp_path)
     fields = json.loads((exported / "encoder.json").read_text())
-    del fields["framings_sha256"]
+    del fields["crops_sha256"]
     (tmp_path / "encoder.json").write_text(json.dumps(fields))
     encoder = Encoder.open(tmp_path / "encoder.tflite")
     assert encoder.encode_crops(images.pixels[:2]).shape == (2, 0, 64)
@@ -600,7 +600,7 @@ def test_encoder_under_another_name_keeps_its_crops(
     mine = tmp_path / "mine.tflite"
     shutil.copy(exported / "encoder.tflite", mine)
     shutil.copy(exported / "encoder.json", mine.with_suffix(".json"))
-    shutil.copy(exported / "framings.tflite", tmp_path)
+    shutil.copy(exported / "crops.tflite", tmp_path)
     options = BuildOptions(images=tmp_path, encoder=str(mine))
     folder = named_encoder(DataFolder(tmp_path / "data"), options, Stages())
     assert folder is not None
@@ -612,13 +612,13 @@ def test_crops_of_another_export_are_refused(exported: Path, tmp_path: Path) -> 
     """As any file that is not what encoder.json expects, or is not there."""
     for name in ("encoder.tflite", "encoder.json"):
         shutil.copy(exported / name, tmp_path)
-    with pytest.raises(ModelMismatch, match="framings.tflite is missing"):
+    with pytest.raises(ModelMismatch, match="crops.tflite is missing"):
         Encoder.open(tmp_path / "encoder.tflite")
-    shutil.copy(exported / "decoder.tflite", tmp_path / "framings.tflite")
-    with pytest.raises(ModelMismatch, match="framings.tflite has SHA-256"):
+    shutil.copy(exported / "decoder.tflite", tmp_path / "crops.tflite")
+    with pytest.raises(ModelMismatch, match="crops.tflite has SHA-256"):
         Encoder.open(tmp_path / "encoder.tflite")
-    digest = hashlib.sha256((tmp_path / "framings.tflite").read_bytes()).hexdigest()
-    fields = json.loads((tmp_path / "encoder.json").read_text()) | {"framings_sha256": digest}
+    digest = hashlib.sha256((tmp_path / "crops.tflite").read_bytes()).hexdigest()
+    fields = json.loads((tmp_path / "encoder.json").read_text()) | {"crops_sha256": digest}
     (tmp_path / "encoder.json").write_text(json.dumps(fields))
     with pytest.raises(ModelMismatch, match="same export"):
         Encoder.open(tmp_path / "encoder.tflite")

@@ -103,7 +103,7 @@ def test_saved_groups_come_back(tmp_path):
     written.save(tmp_path / "clusters.json")
     read = Clusters.load(tmp_path / "clusters.json")
 
-    assert json.loads((tmp_path / "clusters.json").read_text())["elbow_bend"] == 0.9
+    assert json.loads((tmp_path / "clusters.json").read_text())["knee_strength"] == 0.9
     for name, value in vars(written).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(read, name), value)
@@ -116,7 +116,7 @@ def test_file_lists_sizes_and_counts(saved):
     """Other programs find counts, sizes and the curve by name."""
     found = json.loads(saved().read_text(encoding="utf-8"))
 
-    assert (found["schema"], found["n_images"], found["n_clusters"]) == (1, 6, 2)
+    assert (found["schema"], found["n_images"], found["n_clusters"]) == (2, 6, 2)
     assert found["sizes"] == [4, 2]
     assert found["wce"] == [{"n_clusters": 2, "wce": 3.0}, {"n_clusters": 3, "wce": 1.0}]
 
@@ -171,8 +171,8 @@ def test_file_is_missing(tmp_path):
 
 def test_newer_schema(saved):
     """A file by a later version is told apart from a damaged one."""
-    with pytest.raises(NewerSchema, match="has schema 2, this version reads up to 1"):
-        Clusters.load(saved(schema=2))
+    with pytest.raises(NewerSchema, match="has schema 3, this version reads up to 2"):
+        Clusters.load(saved(schema=3))
 
 
 def test_contradictions_are_refused_when_made():
