@@ -1,10 +1,10 @@
-"""Bytes of a picture file to (256, 256, 3) uint8 RGB: the one way for collection and queries.
+"""Decode picture files to pixels of (256, 256, 3) uint8 RGB, alike for collection and queries.
 
-Pure: no disk, no state, safe in threads. Two choices that every vector depends on:
+Pure: no disk, no state, safe in threads. Every vector depends on two choices:
 
-* The picture is squeezed to a square, not cropped or padded, as the original solution did.
-* JPEG is decoded in full. ``Image.draft`` would be faster, but gives other pixels than
-  the same picture saved as PNG, which then would not be recognised as the same.
+* The picture is squeezed to a square, not cropped or padded, as in the original solution.
+* JPEG is decoded in full. ``Image.draft`` would be faster, but its pixels differ from those of
+  the same picture saved as PNG, so the two would not be recognised as the same.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ from models.image_files.formats import DECODER_ERRORS, format_of, prepare_decode
 
 SIDE_PX = 256
 
-# Pillow's own guard is one number for the whole process and only warns up to twice its size.
-# Here every picture goes through `_check_pixels`, between reading the header and decoding.
+# Pillow's own limit is one number for the whole process, and only warns up to twice its size.
+# Here `_check_pixels` checks every picture between reading the header and decoding.
 Image.MAX_IMAGE_PIXELS = None
-# Odd metadata (a cut-off EXIF block, say) is no news for whoever reads a million pictures.
+# Warnings about odd metadata, such as a cut-off EXIF block, do not help with a million pictures.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _STRIP_PIXELS = 1 << 18  # pixels that are packed at a time for the full digest
@@ -51,14 +51,14 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that are checked before a picture is decoded.
+    """Limits that are checked before a picture is decoded.
 
     Attributes
     ----------
     max_bytes : int
         Size of the file.
     max_pixels : int
-        Width times height, as the header says.
+        Width times height, according to the header.
     """
 
     max_bytes: int = 20 * 2**20
@@ -66,7 +66,7 @@ class Limits:
 
 
 def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
-    """Decode the first frame of a picture file, upright, as sRGB, on white.
+    """Decode the first frame of a picture file: upright, sRGB, on white.
 
     Parameters
     ----------
@@ -78,13 +78,13 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        Mode RGB, full size, turned as EXIF asks, transparency laid on white; its `format` is the
-        file's.
+        Mode RGB, full size, rotated as EXIF asks, with transparency on white. Its `format` is that
+        of the file.
 
     Raises
     ------
     UnknownFormat, UndecodableImage, ImageTooLarge
-        All of them `PictureError`; nothing else is raised for any bytes.
+        All are a `PictureError`. No bytes raise anything else.
     """
     limits = limits or Limits()
     _check_bytes(data, limits)
@@ -98,7 +98,7 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
 
 
 def pixel_count(data: bytes, limits: Limits | None = None) -> int:
-    """Return how many pixels decoding a picture file takes, without decoding it.
+    """Return how many pixels a picture file decodes to, without decoding it.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     Returns
     -------
     int
-        Width times height, or what the streams of an AVIF hold if that is more; decoding needs
-        at least three bytes for each.
+        Width times height, or the pixels in the streams of an AVIF if those are more. Decoding
+        needs at least three bytes for each.
 
     Raises
     ------
@@ -137,16 +137,15 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of shape (256, 256, 3), uint8
-        Bilinear with the whole footprint of each pixel (anti-aliased when shrinking),
-        C-contiguous, owned and writable.
+        Bilinear, anti-aliased when shrinking. C-contiguous, owned and writable.
     """
-    # reducing_gap would shrink roughly first: faster, but then pixels depend on the file's size.
+    # reducing_gap would shrink in two steps. That is faster, but pixels depend on the file's size.
     square = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.array(square, dtype=np.uint8)  # (256, 256, 3)
 
 
 def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
-    """Make pictures smaller by taking the mean of whole blocks: the input of smaller networks.
+    """Shrink pictures to the means of whole blocks, for networks with a smaller input.
 
     Parameters
     ----------
@@ -167,11 +166,11 @@ def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
     """
     block = SIDE_PX // side_px
     if block * side_px != SIDE_PX:
-        raise ValueError(f"side of {side_px} px does not divide {SIDE_PX}; take 64, 128 or 256")
+        raise ValueError(f"a side of {side_px} px does not divide {SIDE_PX}: use 64, 128 or 256")
     if block == 1:
         return images.astype(np.float32)
-    # Integer sums are exact, so the order of adding cannot matter; and adding whole planes is six
-    # times faster than `sum` over two axes.
+    # Integer sums are exact, so their order does not matter. Adding whole planes is six times
+    # faster than `sum` over two axes.
     sums = np.zeros((len(images), side_px, side_px, 3), np.uint16 if block <= 16 else np.uint32)
     for y, x in np.ndindex(block, block):
         sums += images[:, y::block, x::block]
@@ -236,12 +235,12 @@ def thumbnail(image: Image.Image, side_px: int = SIDE_PX) -> bytes:
     image : PIL.Image.Image
         Mode RGB. Not modified.
     side_px : int
-        Longest side of the thumbnail; a smaller picture is not enlarged.
+        Longer side of the thumbnail. A smaller picture is not enlarged.
 
     Returns
     -------
     bytes
-        JPEG of quality 80, aspect kept, no metadata.
+        JPEG of quality 80, with the same aspect ratio and without metadata.
     """
     small = image.copy()
     small.thumbnail((side_px, side_px), Image.Resampling.BILINEAR)
@@ -252,7 +251,7 @@ def thumbnail(image: Image.Image, side_px: int = SIDE_PX) -> bytes:
 
 
 def _opened(data: bytes, format_: str, limits: Limits) -> tuple[Image.Image, int]:
-    """Read the header only; also return the pixels that decoding takes whatever it says."""
+    """Read the header only. Also return the pixels of an AVIF's streams, else 0."""
     behind = check_file(data, format_, limits.max_pixels)
     image = Image.open(CountedReads(data, format_), formats=[prepare_decoder(format_)])
     _check_pixels(image, limits)
@@ -262,21 +261,21 @@ def _opened(data: bytes, format_: str, limits: Limits) -> tuple[Image.Image, int
 
 @contextmanager
 def _translated(format_: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one error: the only place that does so."""
+    """Turn whatever a decoder raises into `UndecodableImage`."""
     try:
         yield
     except DECODER_ERRORS as error:
         raise UndecodableImage(
-            f"the {format_} picture is cut off or broken ({error}); save it anew or leave it out"
+            f"the {format_} picture is cut off or broken ({error}): save it again or remove it"
         ) from error
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
-        raise UndecodableImage("the picture is empty (0 bytes); send the whole file")
+        raise UndecodableImage("the file is empty (0 bytes): copy it again")
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
-            f"the picture has {len(data)} bytes, at most {limits.max_bytes} are read; "
+            f"the file has {len(data):,} bytes, the limit is {limits.max_bytes:,}: "
             "make it smaller or raise the limit"
         )
 
@@ -284,16 +283,18 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
 def _check_pixels(image: Image.Image, limits: Limits) -> None:
     width, height = image.size
     if width < 1 or height < 1:
-        raise UndecodableImage(f"the picture says that it is {width} x {height} pixels")
+        raise UndecodableImage(
+            f"the header gives a size of {width} x {height} pixels: remove the file"
+        )
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"the picture is {width} x {height} = {width * height} pixels, at most "
-            f"{limits.max_pixels} are decoded; make it smaller or raise the limit"
+            f"the picture has {width} x {height} = {width * height:,} pixels, the limit is "
+            f"{limits.max_pixels:,}: make it smaller or raise the limit"
         )
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; broken EXIF does not make a picture unreadable."""
+    """Return the EXIF orientation, 1 to 8, or 1 if EXIF is broken."""
     if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
         return 1
     try:

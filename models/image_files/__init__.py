@@ -1,1 +1,1 @@
-"""Picture files: their formats, what decoding one may take, and the colours it gives."""
+"""Picture files: their formats, limits on what decoding costs, and their colours."""

@@ -1,4 +1,4 @@
-"""The colours of a decoded picture as RGB in sRGB, on white, whatever its mode and profile."""
+"""Turn a decoded picture of any mode and colour profile into sRGB on white."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import ExifTags, Image, ImageCms
 
 from models.image_files.formats import DECODER_ERRORS
 
-_SRGB_TOLERANCE = 2  # levels of 255; what sRGB profiles of different makers differ by
+_SRGB_TOLERANCE = 2  # levels of 255: the difference between sRGB profiles of different makers
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return an RGB picture in sRGB, with what is transparent laid on white."""
+    """Return an RGB picture in sRGB, with transparent parts on white."""
     alpha = _alpha(image)
     colour = _to_srgb(_opaque(image), image.info.get("icc_profile"))
     if alpha is None:
@@ -36,7 +36,7 @@ def _alpha(image: Image.Image) -> Image.Image | None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return the colours without transparency, in a mode that a colour profile may speak of."""
+    """Return the colours without transparency, in a mode that a colour profile can describe."""
     if _is_wide(image):
         return _to_8_bit(image)
     if image.mode in ("RGB", "L", "CMYK", "LAB"):
@@ -48,7 +48,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode == "RGBa":
         image = image.convert("RGBA")
     image = image.copy()
-    image.info.pop("transparency", None)  # or Pillow mixes it into the colours
+    image.info.pop("transparency", None)  # otherwise Pillow mixes it into the colours
     return image.convert("RGB")
 
 
@@ -62,15 +62,15 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     low, high = _range_of(image, values)
     levels = np.rint((values - low) * (255 / max(high - low, 1e-30)))
     if _tiff_tag(image, ExifTags.Base.PhotometricInterpretation) == 0 and image.mode != "F":
-        levels = 255 - levels  # "white is zero", which Pillow minds in 8 bits only
+        levels = 255 - levels  # "white is zero", which Pillow only applies to 8 bits
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
 def _range_of(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return which values are black and white.
+    """Return the values of black and white.
 
-    16 bits say it themselves. Integers of 32 bits and floats do not: the smallest usual range
-    that holds them is taken, and else the values' own.
+    They are known for 16 bits. For 32-bit integers and floats it is the smallest usual range that
+    holds all values, or else the range of the values.
     """
     if image.mode.startswith("I;16"):
         twelve_bits = _tiff_tag(image, ExifTags.Base.BitsPerSample) == (12,)
@@ -86,14 +86,14 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as RGB in sRGB; a profile that is broken or does not fit is ignored."""
+    """Return the picture as RGB in sRGB. A profile that is broken or does not fit is ignored."""
     if image.mode == "LAB":
         return _transformed(image, ImageCms.createProfile("LAB"))
     if profile:
         try:
             return _apply_profile(image, profile)
         except (ImageCms.PyCMSError, *DECODER_ERRORS):
-            pass  # better the colours as they stand than no picture
+            pass  # unconverted colours are better than no picture
     return image.convert("RGB")
 
 
@@ -105,9 +105,9 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile, mode: str) -> bool:
-    """Say whether a profile changes no colour by more than rounding.
+    """Return whether a profile changes no colour by more than rounding.
 
-    So the same pixels give the same vector whether a tool writes its sRGB profile or not.
+    So the same pixels give the same vector whether a tool writes an sRGB profile or not.
     """
     probe = _probe().convert(mode)
     before = np.asarray(probe.convert("RGB"), dtype=np.int16)

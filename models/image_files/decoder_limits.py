@@ -1,10 +1,9 @@
-"""What a decoder may be made to do by a small file, bounded before or while it does it.
+"""Limits on the work that a small file can make a decoder do, checked before or while it decodes.
 
-A header's width and height say what the pixels cost, but not what finding them costs. Pillow walks
-a file's blocks in Python, one by one, and keeps them; TIFF may ask for memory that no pixel of
-the picture needs; a progressive JPEG may go over its picture thousands of times. Each of these
-turns a file of less than 20 MB into many seconds or a gigabyte. The bounds here are far beyond what
-real pictures have.
+A header's width and height show what the pixels cost, but not what finding them costs. Pillow reads
+a file's blocks one by one in Python and keeps them. A TIFF can ask for memory that no pixel
+needs. A progressive JPEG can pass over its picture thousands of times. Each of these turns a file
+of less than 20 MB into many seconds or a gigabyte. Real pictures are far below these limits.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ from models.image_files.av1 import frames
 
 MAX_SIDE_PX = 100_000  # shrinking a row takes 16 bytes of weights for each of its pixels
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten
-MAX_EXIF_BLOCKS = 20  # of a JPEG, which are put together: 64 kB each
+MAX_EXIF_BLOCKS = 20  # of a JPEG; they are joined, 64 kB each
 MAX_EXIF_BYTES = 2 << 20  # larger blocks are left unread
-MAX_STRIPS = 70_000  # of a TIFF; at most one a row is usual
+MAX_STRIPS = 70_000  # of a TIFF; usual is at most one per row
 MAX_NUMBERS = 200_000  # in one tag of a TIFF; three curves of 16 bits have 196,608
 MAX_RLE_PIXELS = 16_000_000  # of a BMP; Pillow expands them one by one
 
 _LONG_LISTS = frozenset({273, 279, 324, 325})  # offsets and lengths of strips and tiles
-_LAST_OF_BASELINE = 530  # tags beyond are others' own, which Pillow leaves packed
+_LAST_OF_BASELINE = 530  # later tags are private: Pillow does not unpack them
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
-_MOST_ENTRIES = 1 << 17  # of a directory; `CountedReads` stops Pillow before
+_MOST_ENTRIES = 1 << 17  # of a directory; `CountedReads` stops Pillow earlier
 _SUB_DIRECTORIES = frozenset({ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop})
-_AS_BYTES = frozenset({1, 2, 7})  # BYTE, ASCII, UNDEFINED: kept as they are, not as numbers
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not in a scan's data, nor a restart in it
+_AS_BYTES = frozenset({1, 2, 7})  # BYTE, ASCII, UNDEFINED: kept as bytes, not as numbers
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither data of a scan nor a restart marker
 _ALONE = frozenset({0x01, 0xD8, 0xD9})  # markers without a length
 _END, _SCAN = 0xD9, 0xDA
 
 
 class CountedReads(io.BytesIO):
-    """A file in memory that stops a decoder which reads it in too many small pieces.
+    """A file in memory that stops a decoder after too many small reads.
 
-    Chunks, blocks and segments cost Pillow a few reads each, so this bounds them in every format
-    without a parser of our own, which might see a file otherwise than the decoder does.
+    Chunks, blocks and segments cost Pillow a few reads each, so this limits them in every format.
+    A parser of our own might see another file than the decoder does.
 
     Parameters
     ----------
@@ -55,39 +54,39 @@ class CountedReads(io.BytesIO):
     def __init__(self, data: bytes, format_: str) -> None:
         super().__init__(data)
         self._format = format_
-        # A BMP's run-length code takes a read for every byte; `check_decoding` bounds it.
+        # The run-length code of a BMP costs a read per byte; `check_decoding` limits it.
         self._reads_left = len(data) if format_ == "BMP" else 10_000 + len(data) // 256
         self._exif_blocks_left = MAX_EXIF_BLOCKS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as `io.BytesIO` does; `UndecodableImage` once it has been asked too often."""
+        """Read as `io.BytesIO` does; raise `UndecodableImage` after too many reads."""
         piece = super().read(size)
         self._reads_left -= 1
         if piece.startswith(b"Exif\0\0"):
             self._exif_blocks_left -= 1
         if self._reads_left < 0 or self._exif_blocks_left < 0:
             raise UndecodableImage(
-                f"the {self._format} picture is cut into more pieces than a picture needs; "
-                "save it anew or leave it out"
+                f"the {self._format} picture has more pieces than a picture needs: "
+                "save it again or remove it"
             )
         return piece
 
 
 def check_file(data: bytes, format_: str, max_pixels: int) -> int:
-    """Check what must be known before the file is opened.
+    """Check what a decoder would not check before it opens the file.
 
     Returns
     -------
     int
-        Pixels that decoding takes whatever the header says; 0 if it is to be believed.
+        Pixels in the streams of an AVIF, whose header may name fewer; 0 for other formats.
 
     Raises
     ------
     UndecodableImage
         If a TIFF has more strips or numbers, or a JPEG more scans, than a picture needs, or an
-        AVIF cannot be followed.
+        AVIF cannot be parsed.
     ImageTooLarge
-        If an AVIF has larger frames.
+        If an AVIF has frames of more than `max_pixels`.
     """
     if format_ == "AVIF":
         return _check_frames(data, max_pixels)
@@ -95,7 +94,7 @@ def check_file(data: bytes, format_: str, max_pixels: int) -> int:
         _check_tags(data)
     elif format_ == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS and _n_scans(data) > MAX_SCANS:
         raise UndecodableImage(
-            f"the JPEG picture has over {MAX_SCANS} scans; save it anew or leave it out"
+            f"the JPEG picture has more than {MAX_SCANS} scans: save it again or remove it"
         )
     return 0
 
@@ -105,21 +104,21 @@ def _check_frames(data: bytes, max_pixels: int) -> int:
     # Twice: a picture and its transparency.
     if found.largest > max_pixels or found.total > 2 * max_pixels:
         raise ImageTooLarge(
-            f"the AVIF picture's streams may hold frames of over {max_pixels} pixels; make it "
-            "smaller, or save it as a still picture"
+            f"the streams of the AVIF picture can hold frames of more than {max_pixels:,} pixels: "
+            "make it smaller, or save it as a still picture"
         )
     return found.total
 
 
 def check_decoding(image: Image.Image, max_pixels: int) -> None:
-    """Check what an opened picture, not yet loaded, would cost beside its pixels.
+    """Check what an opened picture, not yet loaded, would cost apart from its pixels.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Not modified.
     max_pixels : int
-        Also the most that one tile of a TIFF may hold.
+        Also the limit of one tile of a TIFF.
 
     Raises
     ------
@@ -127,26 +126,26 @@ def check_decoding(image: Image.Image, max_pixels: int) -> None:
     """
     if max(image.size) > MAX_SIDE_PX:
         raise ImageTooLarge(
-            f"the picture is {image.width} x {image.height} pixels, at most {MAX_SIDE_PX} a side "
-            "are decoded; cut it into several"
+            f"the picture has {image.width} x {image.height} pixels, the limit of a side is "
+            f"{MAX_SIDE_PX:,}: cut it into several pictures"
         )
     width, height = _tile(image)
     if width * height > max_pixels:
         raise ImageTooLarge(
-            f"the picture is made of tiles of {width} x {height} pixels, at most {max_pixels} "
-            "are decoded; save it with smaller ones"
+            f"the picture has tiles of {width} x {height} pixels, the limit is {max_pixels:,}: "
+            "save it with smaller tiles"
         )
     if _is_run_length(image) and image.width * image.height > MAX_RLE_PIXELS:
         raise ImageTooLarge(
-            f"the run-length BMP is {image.width} x {image.height} pixels, at most "
-            f"{MAX_RLE_PIXELS} are decoded; save it as PNG"
+            f"the run-length BMP has {image.width} x {image.height} pixels, the limit is "
+            f"{MAX_RLE_PIXELS:,}: save it as PNG"
         )
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:
     tags = getattr(image, "tag_v2", {})
     width, height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
-    # Anything else than a number is refused by the decoder itself.
+    # The decoder itself refuses anything but a number.
     return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
 
 
@@ -156,7 +155,7 @@ def _is_run_length(image: Image.Image) -> bool:
 
 
 def _n_scans(data: bytes) -> int:
-    """Count the scans of a JPEG, up to its end; a thumbnail inside of it does not count."""
+    """Count the scans of a JPEG up to its end, without those of an embedded thumbnail."""
     n_scans, at = 0, 2
     while found := _MARKER.search(data, at):
         kind, at = data[found.end() - 1], found.end()
@@ -169,16 +168,16 @@ def _n_scans(data: bytes) -> int:
 
 
 def _check_tags(data: bytes) -> None:
-    """Bound the numbers that Pillow would unpack: it makes objects of 30 bytes and more of them."""
+    """Limit the numbers that Pillow unpacks to objects of at least 30 bytes each."""
     for tag, kind, count in _entries(data):
         if kind not in _AS_BYTES and count > (MAX_STRIPS if tag in _LONG_LISTS else MAX_NUMBERS):
             raise UndecodableImage(
-                f"the TIFF picture has a tag ({tag}) of {count} numbers; save it anew"
+                f"the TIFF picture has a tag ({tag}) of {count} numbers: save it again or remove it"
             )
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield tag, type and count of what Pillow unpacks, in the first directory and below it."""
+    """Yield tag, type and count of all that Pillow unpacks: the first directory and those in it."""
     order, is_big = "<>"[data[:1] == b"M"], data[2] == 43
     (start,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
     for tag, kind, count, value in _directory(data, start, order, is_big):
@@ -192,7 +191,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _directory(
     data: bytes, at: int, order: str, is_big: bool
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tag, type, count and value (or its offset) of each entry that is there."""
+    """Yield tag, type, count and value (or its offset) of each entry in the file."""
     entry = struct.Struct(order + ("HHQQ" if is_big else "HHII"))
     head = struct.Struct(order + ("Q" if is_big else "H"))
     if at + head.size > len(data):

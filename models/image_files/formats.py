@@ -1,4 +1,4 @@
-"""Formats of picture files: which one a file has, which can be decoded, what decoders raise."""
+"""Formats of picture files: how they are recognised, which are supported, what decoders raise."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DECODER_ERRORS = (
     KeyError,  # unknown tag, compression or marker
     IndexError,  # a header that points past its end
     AttributeError,  # a frame without a palette or tile
-    AssertionError,  # Pillow's own, as of a palette picture that brings no palette
+    AssertionError,  # from Pillow, for a palette picture without a palette
     struct.error,  # a header that is too short
     zlib.error,
     EOFError,  # no first frame
     ArithmeticError,  # overflow or division by a zero in the header
-    MemoryError,  # a header that asks for more than there is
+    MemoryError,  # a header that asks for more memory than there is
     RuntimeError,  # libavif, libheif
-    Image.DecompressionBombError,  # should other code in the process set Pillow's limit again
+    Image.DecompressionBombError,  # if other code in the process sets Pillow's limit again
 )
 
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
@@ -54,17 +54,25 @@ def formats_in_words() -> str:
 
 
 def format_of(data: bytes) -> str:
-    """Name the format by its first bytes, so that a broken picture is told from a strange file."""
+    """Return the format that the first bytes of a file name.
+
+    So a broken picture is told from a file of another kind.
+
+    Raises
+    ------
+    UnknownFormat
+        If it is no format in `supported_formats`, nor HEIC.
+    """
     for format_, claims in _SIGNATURES.items():
         if claims(data):
             return format_
     raise UnknownFormat(
-        f"the file is none of {', '.join(_SIGNATURES)} (it begins with {data[:8]!r}); convert it"
+        f"not a picture of a supported format ({', '.join(_SIGNATURES)}): convert it or remove it"
     )
 
 
 def _is_bmp(data: bytes) -> bool:
-    # Two letters alone would claim many a text file.
+    # Many text files begin with these two letters.
     header_size = int.from_bytes(data[14:18], "little")
     return data[:2] == b"BM" and header_size in _BMP_HEADER_SIZES
 
@@ -90,14 +98,20 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
 
 
 def prepare_decoder(format_: str) -> str:
-    """Return Pillow's name of a format; HEIC needs a package that not everybody has."""
+    """Return Pillow's name of a format, and register the decoder of HEIC.
+
+    Raises
+    ------
+    UnknownFormat
+        If HEIC needs the package pillow-heif, which is not installed.
+    """
     if format_ != "HEIC":
         return format_
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise UnknownFormat(
-            "HEIC pictures need the package pillow-heif; install it or convert the picture"
+            "HEIC pictures need the package pillow-heif: install it or convert the picture"
         ) from error
     register_heif_opener()
     return "HEIF"

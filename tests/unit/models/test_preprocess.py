@@ -124,7 +124,7 @@ def test_decode_names_the_format_when_it_is_known(name: str) -> None:
 )
 def test_decode_refuses_when_format_is_not_on_the_list(data: bytes) -> None:
     """Whatever is not on the list is of unknown format, also what Pillow itself could open."""
-    with pytest.raises(UnknownFormat, match="none of JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF, HEIC"):
+    with pytest.raises(UnknownFormat, match="JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF, HEIC"):
         decode(data)
 
 
@@ -144,7 +144,7 @@ def test_decode_refuses_when_too_many_bytes() -> None:
     """The limit of bytes is inclusive and named in the message."""
     data = SEEDS["PNG"]
     decode(data, Limits(max_bytes=len(data)))
-    with pytest.raises(ImageTooLarge, match=f"{len(data)} bytes, at most {len(data) - 1}"):
+    with pytest.raises(ImageTooLarge, match=f"{len(data):,} bytes, the limit is {len(data) - 1:,}"):
         decode(data, Limits(max_bytes=len(data) - 1))
 
 
@@ -153,7 +153,7 @@ def test_decode_refuses_by_the_header_when_too_many_pixels() -> None:
     bomb = png(60_000, 60_000, 8, 2, b"")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ImageTooLarge, match="60000 x 60000 = 3600000000 pixels"):
+        with pytest.raises(ImageTooLarge, match="60000 x 60000 = 3,600,000,000 pixels"):
             decode(bomb)
 
 
@@ -164,7 +164,7 @@ def test_decode_keeps_our_limit_when_it_is_above_that_of_pillow() -> None:
         warnings.simplefilter("error")
         with pytest.raises(ImageTooLarge):
             decode(data)
-        with pytest.raises(ImageTooLarge, match="at most 89999999"):
+        with pytest.raises(ImageTooLarge, match="the limit is 89,999,999"):
             decode(data, Limits(max_pixels=89_999_999))
 
 

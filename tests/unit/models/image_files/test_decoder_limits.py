@@ -107,13 +107,13 @@ def _n_reads(data: bytes) -> int:
         ("segments.jpg", "more pieces than"),
         ("fill-bytes.jpg", "more pieces than"),
         ("exif-in-pieces.jpg", "more pieces than"),
-        ("200-scans.jpg", "over 100 scans"),
+        ("200-scans.jpg", "more than 100 scans"),
         ("strips.tiff", r"a tag \(273\) of 70001 numbers"),
         ("samples.tiff", r"a tag \(258\) of 200001 numbers"),
         ("numbers-below.tiff", r"a tag \(2\) of 300000 numbers"),
         ("huge-tile.tiff", "tiles of 24576 x 24576 pixels"),
-        ("long.png", "at most 100000 a side"),
-        ("runs.of-17-megapixels.bmp", "run-length BMP is 4200 x 4000"),
+        ("long.png", "the limit of a side is 100,000"),
+        ("runs.of-17-megapixels.bmp", "run-length BMP has 4200 x 4000"),
     ],
 )
 def test_refusal_says_what_is_wrong(name, reason):
