@@ -8,7 +8,6 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import RoutingException
 
 from index.search.faiss_store import set_threads
 from index.snapshot import DataFolder
@@ -20,6 +19,7 @@ from service.guard import (
     access,
     admission,
     cross_origin,
+    prefix,
     rate_limit,
     security_headers,
     uploads,
@@ -73,6 +73,7 @@ def _install_guards(app: Flask, settings: Settings) -> None:
         app.wsgi_app = behind  # type: ignore[method-assign]
     request_log.install(app)
     request_counts.install(app)
+    prefix.install(app, settings)
     if settings.cors_origins:
         cross_origin.install(app, settings.cors_origins)
     keys = Keys(settings.api_key)
@@ -81,6 +82,7 @@ def _install_guards(app: Flask, settings: Settings) -> None:
     if settings.api_key:
         access.install(app, keys)
     admission.install(app, settings)
+    prefix.install_last(app, settings)
 
 
 def _counts() -> SharedCounts:
@@ -105,8 +107,6 @@ def _context(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context
 
 
 def _answer_error(error: Exception) -> Any:
-    if isinstance(error, RoutingException):
-        return error  # a redirection
     failure = to_failure(error)
     counters.REJECTED.labels(failure.reason).inc()
     if isinstance(error, RequestEntityTooLarge):

@@ -10,6 +10,8 @@
     ├── NoReconstruction    404 not_found     the snapshot has no decoder
     ├── NoPictureFile       404 not_found     the original is not in the picture folder
     ├── MalformedBody       400 malformed     the body cannot be parsed
+    ├── InvalidPrefix       400 malformed     a proxy sent a prefix that is not a path
+    ├── KeptPrefix          404 not_found     a proxy sent a prefix and kept it in the path
     ├── UnsupportedBody     415 unsupported_type   the route does not accept such a body
     ├── Unauthorized        401 unauthorized   no key, or an invalid one
     ├── InvalidRequest      422 invalid       fields are missing, unknown or out of range
@@ -101,6 +103,18 @@ class MalformedBody(ServiceError):
     """The body does not match its Content-Type."""
 
     status = 400
+
+
+class InvalidPrefix(ServiceError):
+    """The `X-Forwarded-Prefix` of a trusted proxy is not a path."""
+
+    status = 400
+
+
+class KeptPrefix(ServiceError):
+    """There is nothing at this address, because the proxy has not removed the prefix."""
+
+    status = 404
 
 
 class UnsupportedBody(ServiceError):

@@ -12,6 +12,11 @@ from service.process.memory import give_back_large_blocks
 from service.process.worker import Worker
 from service.settings import Settings
 
+# gunicorn reads SCRIPT_NAME too, and would refuse paths without it, such as those of health checks.
+_script_name = os.environ.pop("SCRIPT_NAME", "")
+if _script_name and not os.environ.get("LOOKALIKE_PREFIX"):
+    os.environ["LOOKALIKE_PREFIX"] = _script_name
+
 try:
     _settings = Settings.from_environment()
 except SettingsError as error:

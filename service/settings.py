@@ -22,6 +22,8 @@ from service.errors import SettingsError
 PREFIX = "LOOKALIKE_"
 DEFAULT_PORT = 8000
 _MOST_WORKERS = 4
+_PARTS_OF_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
+_MOST_CHARACTERS = 255  # of a prefix
 
 # Kubernetes, and Docker with links, describe a service named lookalike or lookalike-... to every
 # container by such variables. No setting has a name of this form; a test checks that.
@@ -60,6 +62,14 @@ def _path(text: str) -> Path:
     if not text:
         raise ValueError("empty")
     return Path(text)
+
+
+def read_prefix(text: str) -> str:
+    """A path such as /look, of letters, digits and . _ ~ -."""  # noqa: D401 - as above
+    prefix = text.removesuffix("/")
+    if not _PARTS_OF_PATH.fullmatch(prefix) or len(prefix) > _MOST_CHARACTERS:
+        raise ValueError(text)
+    return prefix
 
 
 def _port(text: str) -> int:
@@ -190,8 +200,16 @@ class Settings:
         0,
         _number(int, 0),
         "proxies",
-        "Trust `X-Forwarded-For` and `X-Forwarded-Proto` from this many proxies in front of the "
-        "service.",
+        "Trust `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Prefix` from this many "
+        "proxies in front of the service.",
+    )
+    prefix: str = _setting(
+        "",
+        read_prefix,
+        "path",
+        "Begin every address with this path, such as `/look`, and remove it from requests. "
+        "`X-Forwarded-Prefix` is then ignored.",
+        "none",
     )
     cors_origins: tuple[str, ...] = _setting(
         (),

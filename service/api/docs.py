@@ -10,7 +10,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, make_response, render_template
+from flask import Blueprint, Response, abort, make_response, render_template, request
 from flask import send_from_directory as send
 
 from service.api.openapi import document
@@ -26,8 +26,11 @@ _A_DAY = 86_400  # seconds
 @bp.get("/openapi.json")
 def openapi() -> Response:
     """Return the OpenAPI document."""
+    found = document(context().bounds)
+    if request.script_root:
+        found = found | {"servers": [{"url": request.script_root}]}
     # Not sorted by key: the routes are in reading order.
-    return Response(json.dumps(document(context().bounds)), mimetype="application/json")
+    return Response(json.dumps(found), mimetype="application/json")
 
 
 @bp.get("/docs")

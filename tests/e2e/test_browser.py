@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.helpers.pictures import noise_picture
+from tests.helpers.servers import running
 from tests.helpers.waiting import PATIENCE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -238,8 +239,13 @@ def test_page_fits_and_breaks_no_rule(window, server, width, address, tmp_path):
 
 def test_search_is_tried_on_the_docs_page(window, server, query):
     """The API page's form returns results, and the browser has no complaints."""
+    try_search(window, server.url + "/docs", query)
+
+
+def try_search(window, page, query):
+    """Send a picture with the form of the API page, and check the response."""
     complaints(window)  # of the pages before
-    window.get(server.url + "/docs")
+    window.get(page)
     route = "#operations-search-post_search .opblock-summary-control"
     wait_for(window, lambda w: one(w, route)).click()
     wait_for(window, lambda w: one(w, ".try-out__btn")).click()
@@ -312,3 +318,47 @@ def test_keyboard_reaches_everything(window, server):
     assert window.execute_script(script) == "Skip to content"
     outline = "return getComputedStyle(document.activeElement).outlineStyle"
     assert window.execute_script(outline) != "none"
+
+
+@pytest.fixture(scope="module")
+def below_look(built, tmp_path_factory):
+    """Give a server whose pages are below /look/."""
+    log = tmp_path_factory.mktemp("below") / "log"
+    with running(built, log, LOOKALIKE_PREFIX="/look") as server:
+        yield server
+
+
+def test_upload_below_a_path(window, below_look, query):
+    """Below /look/, an upload, its second page and a click on a result stay there."""
+    complaints(window)  # of the pages before
+    window.get(below_look.url + "/look/")
+    one(window, "input[type=file]").send_keys(str(query))
+    results = wait_for_results(window)
+    assert window.current_url == below_look.url + "/look/search"
+    assert broken_pictures(window) == []
+    one(window, ".pager button").click()
+    wait_for(window, lambda w: "Page 2" in one(w, ".pager").text)
+    results += wait_for_results(window)
+    assert len(set(results)) == 41
+    assert all(link.startswith(below_look.url + "/look/similar/") for link in results)
+    many(window, ".found a.frame")[0].click()
+    wait_for(window, lambda w: one(w, ".badge").text == "known")
+    assert window.current_url.startswith(below_look.url + "/look/similar/")
+    assert broken_pictures(window) == []
+    assert complaints(window) == []
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_page_below_a_path_breaks_no_rule(window, below_look, address):
+    """Below /look/, every page has its pictures, styles and scripts."""
+    complaints(window)  # of the pages before
+    window.get(f"{below_look.url}/look{address}")
+    assert broken_pictures(window) == []
+    assert [line for line in complaints(window) if "/x - Failed to load" not in line] == []
+
+
+def test_search_is_tried_on_the_docs_page_below_a_path(window, below_look, query):
+    """The form of the API page sends its request below /look/."""
+    try_search(window, below_look.url + "/look/docs", query)
+    address = one(window, "#swagger .request-url pre").text
+    assert address == below_look.url + "/look/api/v1/search"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import gzip
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.clients import FORM, form, get, metrics, n_in_flight, value
+from tests.helpers.crawling import Crawler
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import file_of, noise_picture
 from tests.helpers.servers import Server, free_port, running
@@ -95,12 +98,14 @@ def nginx() -> str:
 
 
 @contextlib.contextmanager
-def proxying(program: str, folder: Path, service_port: int) -> Iterator[Proxy]:
-    """Run nginx before a port of this machine."""
+def proxying(
+    program: str, folder: Path, service_port: int, text_of: Callable[[Proxy, int], str]
+) -> Iterator[Proxy]:
+    """Run nginx before a port of this machine; `text_of` returns its site file."""
     folder.mkdir()
     proxy = Proxy(program, folder, free_port(), free_port())
     make_certificate(folder)
-    (folder / "lookalike.conf").write_text(site(proxy, service_port))
+    (folder / "lookalike.conf").write_text(text_of(proxy, service_port))
     user = f"user {getpass.getuser()};\n" if os.geteuid() == 0 else ""  # to reach the test's folder
     (folder / "conf").write_text(user + AROUND.format(folder=folder))
     process = subprocess.Popen(proxy.command, stderr=subprocess.DEVNULL)
@@ -134,6 +139,19 @@ def site(proxy: Proxy, service_port: int) -> str:
     return text
 
 
+def site_below_a_path(proxy: Proxy, service_port: int, keeps_prefix: bool) -> str:
+    """Return the lines of docs/deploying.md in a site that has nothing else."""
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    (lines,) = re.findall(r"```nginx\n(.*?)```", page, re.S)
+    if keeps_prefix:
+        lines = lines.replace("http://127.0.0.1:8000/;", "http://127.0.0.1:8000;")
+    lines = lines.replace("127.0.0.1:8000", f"127.0.0.1:{service_port}")
+    whole = site(proxy, service_port).replace("proxy_pass http://lookalike;", "return 404;")
+    start = "    location / {\n        return 404;"
+    assert whole.count(start) == 1
+    return whole.replace(start, lines + start)
+
+
 def make_certificate(folder: Path) -> None:
     """Make a key and a certificate for the name."""
     subprocess.run(
@@ -165,7 +183,7 @@ def serving(nginx: str, built, folder: Path, **settings: str) -> Iterator[Site]:
     variables = {f"LOOKALIKE_{name}": text for name, text in settings.items()}
     with (
         running(built, folder / "log", LOOKALIKE_PROXIES="1", **variables) as server,
-        proxying(nginx, folder / "nginx", server.address[1]) as proxy,
+        proxying(nginx, folder / "nginx", server.address[1], site) as proxy,
     ):
         yield Site(server, proxy)
 
@@ -331,12 +349,12 @@ def test_plain_requests_are_sent_to_tls(open_site):
         assert answer.headers["Location"] == f"https://{NAME}/browse?offset=20"
 
 
-def test_whole_addresses_are_those_of_the_client(open_site):
-    """Where the service has to send a whole address, it is https and names what was asked for."""
+def test_redirects_name_no_host(open_site):
+    """A client stays on the host, port and scheme that it asked."""
     proxy = open_site.proxy
     status, headers, _ = ask(proxy, "/api/v1//collection")
     assert status == 308
-    assert headers["Location"] == f"https://{NAME}:{proxy.secure}{COLLECTION}"
+    assert headers["Location"] == COLLECTION
     image = json.loads(ask(proxy, "/api/v1/images?limit=1")[2])["images"][0]
     assert image["thumbnail_url"].startswith("/api/v1/images/")
 
@@ -403,10 +421,63 @@ def test_metrics_are_not_for_the_world(open_site):
 
 def test_service_that_is_down_is_a_503(nginx, tmp_path):
     """The API says so in the form of every error, a page as a page; both say when to ask again."""
-    with proxying(nginx, tmp_path / "nginx", free_port()) as proxy:
+    with proxying(nginx, tmp_path / "nginx", free_port(), site) as proxy:
         status, headers, answer = ask(proxy, COLLECTION)
         assert (status, json.loads(answer)["error"]["code"]) == (503, "not_ready")
         assert headers["Retry-After"] == "5"
         status, headers, answer = ask(proxy, "/browse")
         assert (status, headers["Content-Type"]) == (503, "text/html")
         assert b"does not answer" in answer
+
+
+ADDRESSES_OF_AN_IMAGE = ("thumbnail_url", "file_url", "reconstruction_url")
+WAYS = {
+    "removed by nginx": (False, {"LOOKALIKE_PROXIES": "1"}),
+    "kept by nginx": (True, {"LOOKALIKE_PREFIX": "/look", "LOOKALIKE_PROXIES": "1"}),
+    "SCRIPT_NAME": (True, {"SCRIPT_NAME": "/look"}),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS)
+def site_below_look(request, nginx, built, tmp_path_factory) -> Iterator[Site]:
+    """Give a site with the service below /look/ and nothing anywhere else."""
+    keeps_prefix, variables = request.param
+    folder = tmp_path_factory.mktemp("below")
+    text_of = functools.partial(site_below_a_path, keeps_prefix=keeps_prefix)
+    with (
+        running(built, folder / "log", **variables) as server,
+        proxying(nginx, folder / "nginx", server.address[1], text_of) as proxy,
+    ):
+        yield Site(server, proxy)
+
+
+def test_every_address_below_a_path_works(site_below_look):
+    """Links, forms, pictures, scripts, styles and JSON stay below /look/ and are found there."""
+    connection = http.client.HTTPConnection(NAME, site_below_look.proxy.secure, timeout=PATIENCE_S)
+    connection.sock = connect(site_below_look.proxy)
+
+    def ask_on(method, address, body, kind):
+        connection.request(method, address, body, {"Content-Type": kind} if body else {})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.headers), answer.read()
+
+    crawler = Crawler(ask_on, "/look/", file_of(noise_picture(781), "PNG"))
+    with contextlib.closing(connection):
+        crawler.run()
+        document = json.loads(ask_on("GET", "/look/openapi.json", b"", "")[2])
+        (server,) = document["servers"]
+        for path in document["paths"]:
+            if "{" not in path and path != "/metrics" and "get" in document["paths"][path]:
+                address = server["url"] + path
+                crawler.answered[address] = ask_on("GET", address, b"", "")[0]
+        images = json.loads(ask_on("GET", "/look/api/v1/images?limit=99", b"", "")[2])["images"]
+        assert ask_on("GET", "/look/metrics", b"", "")[0] == 404
+        assert ask_on("GET", "/look/search", b"", "")[1]["Location"] == "/look/"
+    assert crawler.strays == set()
+    assert {one: status for one, status in crawler.answered.items() if status != 200} == {}
+    expected = {f"GET /look/similar/{image['id']}" for image in images}
+    expected |= {f"GET {image[name]}" for image in images for name in ADDRESSES_OF_AN_IMAGE}
+    assert len(expected) == 4 * 41
+    assert expected <= set(crawler.answered)
+    forms = {one.partition("=")[0] for one in crawler.answered}
+    assert {"POST /look/search", "GET /look/like?positive", "GET /look/map?cluster"} <= forms

@@ -57,6 +57,14 @@ def test_other_variables_are_none_of_its_business():
     assert Settings.from_environment({"HOME": "/x", "LOOK": "1"}) == Settings()
 
 
+@pytest.mark.parametrize(
+    ("text", "prefix"), [("/look", "/look"), ("/look/", "/look"), ("/a/b", "/a/b"), ("/", "")]
+)
+def test_prefix_has_no_slash_at_its_end(text, prefix):
+    """Addresses are appended to it; a slash alone is no prefix."""
+    assert Settings.from_environment({"LOOKALIKE_PREFIX": text}).prefix == prefix
+
+
 def test_unknown_name_is_refused_with_the_nearest():
     """A misspelt setting stops the start instead of being ignored."""
     with pytest.raises(SettingsError, match="did you mean LOOKALIKE_WORKERS"):
@@ -144,6 +152,9 @@ def test_no_setting_looks_like_a_description_of_a_service(text):
         ("LOOKALIKE_BIND", "unix:here", "addresses such as"),
         ("LOOKALIKE_BIND", ",", "addresses such as"),
         ("LOOKALIKE_CROP_SEARCH", "yes", "on or off, not 'yes'"),
+        ("LOOKALIKE_PREFIX", "look", "a path such as /look"),
+        ("LOOKALIKE_PREFIX", "//evil.example", "a path such as /look"),
+        ("LOOKALIKE_PREFIX", "/a/../b", "a path such as /look"),
     ],
 )
 def test_impossible_value_is_refused_by_name(name, text, words):
