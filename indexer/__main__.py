@@ -1,6 +1,12 @@
 """`python -m indexer`."""
 
-from indexer.cli import main
+from models.runtime.machine import limit_library_threads
+
+limit_library_threads()
+
+from indexer.cli import main  # noqa: E402 - loads numerical libraries
+from models.runtime.memory import give_back_large_blocks  # noqa: E402
 
 if __name__ == "__main__":
+    give_back_large_blocks()
     main()

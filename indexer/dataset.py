@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,20 +21,12 @@ from index.arrays import Rows
 from index.catalogue import readable_path
 from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
-from models.errors import ImageTooLarge, PictureError, UnknownFormat
-from models.preprocess import (
-    SIDE_PX,
-    Limits,
-    decode,
-    full_digest,
-    pixel_digest,
-    thumbnail,
-    to_pixels,
-)
-from models.runtime.threads import cpu_count, ordered_map
+from indexer.reading import COLLECTION_LIMITS, OpenPicture, open_picture
+from models.errors import PictureError
+from models.preprocess import SIDE_PX, Limits, full_digest, pixel_digest, thumbnail, to_pixels
+from models.runtime.machine import cores
+from models.runtime.threads import ordered_map
 
-# The owner of the folder chose these files, so the limits are higher than for uploads.
-COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
 DEFAULT_CACHE_BYTES = 4 << 30
 _PICTURE_BYTES = SIDE_PX * SIDE_PX * 3
 _READ_AHEAD = 4  # files per core that are read before they are needed
@@ -185,7 +176,7 @@ def scan(
     scanned = ordered_map(
         lambda relative: scan_file(root, relative, limits),
         files,
-        n_ahead=cpu_count() * _READ_AHEAD,
+        n_ahead=cores() * _READ_AHEAD,
     )
     with closing(scanned), progress(total=len(files), desc="read", unit="file") as bar:
         for one in scanned:
@@ -205,52 +196,28 @@ def scan_file(root: Path, relative: Path, limits: Limits = COLLECTION_LIMITS) ->
 
 
 def _scan_file(root: Path, relative: Path, limits: Limits) -> Scanned:
-    status, data = read_file(root / relative, limits)
-    image = decode(data, limits)
+    with open_picture(root / relative, limits) as file:
+        return _scanned(file, relative)
+
+
+def _scanned(file: OpenPicture, relative: Path) -> Scanned:
+    image = file.decode()
     pixels = to_pixels(image)
     return Scanned(
         relative=relative,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=hashlib.sha256(file.data).hexdigest(),
         pixel_digest=pixel_digest(pixels),
         full_digest=full_digest(image),
-        size_bytes=len(data),
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
-        inode=status.st_ino,
+        size_bytes=len(file.data),
+        mtime_ns=file.status.st_mtime_ns,
+        ctime_ns=file.status.st_ctime_ns,
+        inode=file.status.st_ino,
         width=image.width,
         height=image.height,
         format=image.format or "",
         pixels=pixels,
         thumbnail=thumbnail(image),
     )
-
-
-def read_file(path: Path, limits: Limits) -> tuple[os.stat_result, bytes]:
-    """Read a regular file, without blocking on a pipe or a device.
-
-    Returns
-    -------
-    status : os.stat_result
-    data : bytes
-
-    Raises
-    ------
-    UnknownFormat
-        If it is not a regular file.
-    ImageTooLarge
-        If it has more bytes than the limit.
-    OSError
-        If it cannot be read.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnknownFormat("a pipe, socket or device, not a file")
-        if status.st_size > limits.max_bytes:
-            raise ImageTooLarge(
-                f"the file has {status.st_size:,} bytes; the limit is {limits.max_bytes:,}"
-            )
-        return status, file.read(limits.max_bytes)
 
 
 class PixelSource:

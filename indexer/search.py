@@ -10,9 +10,9 @@ from index.search.queries import query_of_picture
 from index.search.ranking import Options
 from index.search.response import SearchResponse, respond
 from index.snapshot import Snapshot
-from indexer.dataset import COLLECTION_LIMITS, read_file
+from indexer.reading import open_picture
 from models.encoder import Encoder
-from models.preprocess import decode, file_digest, pixel_digest, to_pixels
+from models.preprocess import file_digest, pixel_digest, to_pixels
 
 
 def search(snapshot: Snapshot, image: Path, limit: int) -> SearchResponse:
@@ -32,12 +32,12 @@ def search(snapshot: Snapshot, image: Path, limit: int) -> SearchResponse:
     PictureError, OSError
         If the file cannot be read as a picture.
     """
-    _, data = read_file(image, COLLECTION_LIMITS)
-    pixels = functools.cache(lambda: to_pixels(decode(data, COLLECTION_LIMITS)))
-    query = query_of_picture(
-        snapshot,
-        file_digest(data),
-        lambda: pixel_digest(pixels()),
-        lambda: Encoder.open(snapshot.folder / ENCODER_FILE).encode_query(pixels()),
-    )
+    with open_picture(image) as file:
+        pixels = functools.cache(lambda: to_pixels(file.decode()))
+        query = query_of_picture(
+            snapshot,
+            file_digest(file.data),
+            lambda: pixel_digest(pixels()),
+            lambda: Encoder.open(snapshot.folder / ENCODER_FILE).encode_query(pixels()),
+        )
     return respond(snapshot, query, Options(limit=limit))

@@ -7,6 +7,7 @@
     │   ├── UnknownFormat       code "unsupported_type"
     │   ├── UndecodableImage    code "undecodable"
     │   └── ImageTooLarge       code "too_large"
+    ├── CapacityFull            no free slot in time
     ├── ModelMismatch           model files that do not belong together
     ├── EncoderError            an encoding is not finite
     ├── ExternalEncoderUnavailable   the external encoder or its weights cannot be loaded
@@ -52,6 +53,20 @@ class ImageTooLarge(PictureError):
     """The picture exceeds the limits on bytes or pixels."""
 
     code = "too_large"
+
+
+class CapacityFull(ModelsError):
+    """No slot became free in time, or too many threads wait for one.
+
+    Parameters
+    ----------
+    name : str
+        What is full, in a word.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no free slot: {name}")
 
 
 class ModelMismatch(ModelsError):

@@ -99,7 +99,7 @@ def _context(settings: Settings, open_encoder_of: OpenEncoder | None) -> Context
     decoding = Decoding(
         Limits(settings.max_body_bytes, settings.max_pixels),
         settings.decodes,
-        settings.decode_pixels,
+        settings.pixels_at_a_time,
         settings.wait_s,
     )
     bounds = Bounds(settings.max_limit, settings.max_batch)

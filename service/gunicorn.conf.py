@@ -6,9 +6,9 @@ not survive a fork. The mapped files are shared through the page cache all the s
 
 import os
 
+from models.runtime.memory import give_back_large_blocks
 from service.errors import SettingsError
 from service.process import listening, shared_folder
-from service.process.memory import give_back_large_blocks
 from service.process.worker import Worker
 from service.settings import Settings
 

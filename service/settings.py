@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from models.runtime.machine import cores, decode_pixels, memory_limit_bytes
 from service.errors import SettingsError
 
 PREFIX = "LOOKALIKE_"
 DEFAULT_PORT = 8000
 _MOST_WORKERS = 4
+_WORKER_BYTES = 512 << 20  # a worker that decodes a photo of 24 megapixels
 _PARTS_OF_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 _MOST_CHARACTERS = 255  # of a prefix
 
@@ -143,9 +145,8 @@ def _switch(text: str) -> bool:
 
 def _workers() -> int:
     """Return the default number of worker processes for this machine."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(n_cores, _MOST_WORKERS)
+    by_memory = memory_limit_bytes() // _WORKER_BYTES
+    return max(1, min(cores(), by_memory, _MOST_WORKERS))
 
 
 def _setting(
@@ -246,7 +247,7 @@ class Settings:
         _number(int, 1),
         "processes",
         "Run this many worker processes.",
-        "one per core, at most 4",
+        "one per core, at most 4, and at most one per 512 MiB of memory",
     )
     threads: int = _setting(
         4, _number(int, 1), "threads", "Process this many requests at a time in each worker."
@@ -278,12 +279,13 @@ class Settings:
     decodes: int = _setting(
         2, _number(int, 1), "pictures", "Decode this many uploads at a time in each worker."
     )
-    decode_pixels: int = _setting(
-        50_000_000,
+    decode_pixels: int | None = _setting(
+        None,
         _number(int, 1),
         "pixels",
-        "Decode uploads with at most this many pixels in total at a time in each worker. A larger "
-        "upload is decoded alone.",
+        "Decode pictures with at most this many pixels in total at a time in each worker. A "
+        "larger picture is decoded alone.",
+        "25000000 for each of `LOOKALIKE_DECODES`, or less if half of the memory is less",
     )
     encoder_threads: int = _setting(
         1, _number(int, 1), "threads", "Encode each picture with this many threads."
@@ -348,6 +350,12 @@ class Settings:
             one if _is_socket_path(one) or re.search(r":\d+$", one) else f"{one}:{port}"
             for one in given
         ]
+
+    @property
+    def pixels_at_a_time(self) -> int:
+        """Pixels that one worker decodes at a time."""
+        memory_bytes = memory_limit_bytes() // self.workers
+        return self.decode_pixels or decode_pixels(memory_bytes, self.decodes)
 
 
 def variable(line: dataclasses.Field[Any]) -> str:

@@ -23,13 +23,15 @@ from index.progress import QUIET, Progress
 from index.search.crops import exact_scores, search_with_crops
 from index.search.store import TIE, VectorStore
 from index.search.topk import itself_first
-from indexer.dataset import COLLECTION_LIMITS, Pixels, read_file
+from indexer.dataset import Pixels
 from indexer.errors import EncodingsAlike, NothingToCheck
 from indexer.quality.alterations import ALTERATIONS, Alteration
+from indexer.reading import OpenPicture, open_picture
 from models.errors import PictureError
 from models.learning.collapse import collapse_reason, effective_rank
-from models.preprocess import decode, shrink, to_pixels
-from models.runtime.threads import cpu_count, ordered_map
+from models.preprocess import shrink, to_pixels
+from models.runtime.machine import cores
+from models.runtime.threads import ordered_map
 
 MIN_PICTURES = 20  # among fewer pictures, a first rank means little
 DEFAULT_SAMPLE = 200
@@ -306,7 +308,7 @@ def _in_threads(
     return ordered_map(
         lambda record: _check_picture(subject, record, seed),
         _until(records, max_seconds),
-        n_ahead=cpu_count() + 1,  # few, because those in progress still finish after the limit
+        n_ahead=cores() + 1,  # few, because those in progress still finish after the limit
     )
 
 
@@ -325,15 +327,25 @@ def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> Mask | N
     None if the file is missing, has changed, or cannot be read.
     """
     try:
-        _, data = read_file(record.file_under(subject.root), COLLECTION_LIMITS)
-        if hashlib.sha256(data).hexdigest() != record.sha256:
-            return None
-        image = decode(data, COLLECTION_LIMITS)
+        copies = _altered(record, subject.root, np.random.default_rng([seed, record.row]))
     except (OSError, PictureError):
         return None
-    rng = np.random.default_rng([seed, record.row])
-    copies = [to_pixels(one.alter(image, rng)) for one in ALTERATIONS]
+    if not copies:
+        return None
     return np.array([_finds_original(subject, pixels, record.row) for pixels in copies])
+
+
+def _altered(record: ImageRecord, root: Path, rng: np.random.Generator) -> list[Pixels]:
+    """Return a picture altered in every way, (256, 256, 3) each; none if its file has changed."""
+    with open_picture(record.file_under(root)) as file:
+        if hashlib.sha256(file.data).hexdigest() != record.sha256:
+            return []
+        return _copies(file, rng)
+
+
+def _copies(file: OpenPicture, rng: np.random.Generator) -> list[Pixels]:
+    image = file.decode()
+    return [to_pixels(one.alter(image, rng)) for one in ALTERATIONS]
 
 
 def _finds_original(subject: Subject, pixels: Pixels, row: int) -> bool:

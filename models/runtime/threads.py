@@ -5,19 +5,15 @@ Decoding and LiteRT work outside the interpreter's lock, so threads use every co
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from models.runtime.machine import cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cpu_count() -> int:
-    """Return the number of cores, at least 1."""
-    return os.cpu_count() or 1
 
 
 def ordered_map(
@@ -50,7 +46,7 @@ def ordered_map(
     If the caller stops early or an error ends the work, calls that have not begun are cancelled.
     Those that have begun are waited for.
     """
-    n_threads = n_threads or cpu_count()
+    n_threads = n_threads or cores()
     n_ahead = n_ahead or 2 * n_threads
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:

@@ -27,8 +27,8 @@ LAYERS = {
         "manifest snapshot verification"
     ),
     "indexer": (
-        "errors stages dataset output collection quality groups map options encoding publishing "
-        "pipeline search cli __main__"
+        "errors stages reading dataset output collection quality groups map options encoding "
+        "publishing pipeline search cli __main__"
     ),
     "service": (
         "errors settings process schemas route_table guard images duplicate_cache snapshots "

@@ -125,7 +125,7 @@ def test_a_scan_that_is_given_up_ends_at_once(tmp_path, monkeypatch):
     """Leaving the loop early reads few more files and leaves no thread behind."""
     paths = [path.relative_to(tmp_path) for path in write_pictures(tmp_path, 60)]
     before, read = set(threading.enumerate()), []
-    monkeypatch.setattr(dataset, "cpu_count", lambda: 2)
+    monkeypatch.setattr(dataset, "cores", lambda: 2)
     monkeypatch.setattr(dataset, "scan_file", lambda *what: read.append(what) or scan_file(*what))
 
     results = scan(tmp_path, paths)

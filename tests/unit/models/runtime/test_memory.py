@@ -6,7 +6,7 @@ import pytest
 
 GROW = """
 import re, sys
-from service.process.memory import give_back_large_blocks
+from models.runtime.memory import give_back_large_blocks
 if sys.argv[1] == "give back":
     assert give_back_large_blocks()
 large = 20 << 20

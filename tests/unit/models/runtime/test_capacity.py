@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from service.errors import Overloaded
-from service.guard.capacity import Capacity
+from models.errors import CapacityFull
+from models.runtime.capacity import Capacity
 from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
@@ -24,7 +24,7 @@ class User(threading.Thread):
             with self.capacity.slot(self.wait_s, self.size):
                 self.holds.set()
                 self.go.wait(PATIENCE_S)
-        except Overloaded:
+        except CapacityFull:
             self.refused.set()
 
     def release(self):
@@ -50,9 +50,9 @@ def test_no_more_threads_run_than_there_are_slots():
 def test_waiting_has_an_end():
     """A thread that gets no slot in time is told what is full."""
     capacity = Capacity(slots=1, name="decoding")
-    with capacity.slot(0), pytest.raises(Overloaded, match="decoding") as caught:
+    with capacity.slot(0), pytest.raises(CapacityFull, match="decoding") as caught:
         capacity.acquire(0.01)
-    assert caught.value.what == "decoding"
+    assert caught.value.name == "decoding"
     with capacity.slot(0):
         pass  # the slot is free again
 
@@ -64,7 +64,7 @@ def test_only_so_many_may_wait():
     assert first.holds.wait(PATIENCE_S)
     second = User(capacity)
     wait_for(lambda: len(capacity._waiting) == 1)
-    with pytest.raises(Overloaded):
+    with pytest.raises(CapacityFull):
         capacity.acquire(wait_s=1e6)
     first.release()
     assert second.holds.wait(PATIENCE_S)
@@ -74,7 +74,7 @@ def test_only_so_many_may_wait():
 def test_without_a_queue_a_free_slot_is_still_given():
     """A queue of 0 refuses only those who would have to wait."""
     capacity = Capacity(slots=1, most_waiting=0, name="queue")
-    with capacity.slot(0), pytest.raises(Overloaded):
+    with capacity.slot(0), pytest.raises(CapacityFull):
         capacity.acquire(1e6)
     with capacity.slot(0):
         pass
@@ -83,16 +83,16 @@ def test_without_a_queue_a_free_slot_is_still_given():
 def test_sizes_add_up_to_the_total():
     """Two of size 40 run together within a total of 100; a third does not."""
     capacity = Capacity(slots=9, total_size=100, name="test")
-    with capacity.slot(0, 40), capacity.slot(0, 40), pytest.raises(Overloaded):
+    with capacity.slot(0, 40), capacity.slot(0, 40), pytest.raises(CapacityFull):
         capacity.acquire(0.01, 40)
 
 
 def test_work_above_the_total_runs_alone():
     """It gets a slot when all others are free, and no other gets one beside it."""
     capacity = Capacity(slots=9, total_size=100, name="test")
-    with capacity.slot(0, 1), pytest.raises(Overloaded):
+    with capacity.slot(0, 1), pytest.raises(CapacityFull):
         capacity.acquire(0.01, 500)
-    with capacity.slot(0, 500), pytest.raises(Overloaded):
+    with capacity.slot(0, 500), pytest.raises(CapacityFull):
         capacity.acquire(0.01, 1)
 
 
