@@ -138,6 +138,46 @@ def test_container_installs_what_serving_needs():
     assert int(user) > 0
 
 
+def test_container_may_read_files_of_a_strict_checkout(tmp_path):
+    """Files that only their owner may read, as umask 077 makes them, are readable in the image."""
+    for source, target in copied():
+        if (ROOT / source).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / source, tmp_path / target, ignore=ignore)
+    for path in tmp_path.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    instructions = containerfile()
+    after = [word for word, _ in instructions].index("WORKDIR")
+    runs = [rest for word, rest in instructions[after:] if word == "RUN"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for run in runs:
+        subprocess.run(["sh", "-c", run], cwd=tmp_path, check=True, env={"PATH": path})
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert len(modes) > 100
+    wanted = {path: 0o005 if path.is_dir() else 0o004 for path in modes}
+    assert [path for path, mode in modes.items() if mode & 0o007 != wanted[path]] == []
+
+
+def test_unit_can_listen_on_a_unix_socket():
+    """Its folder exists and others may enter it, and gunicorn may call chown on the socket."""
+    service = Unit("lookalike.service")
+    assert service["Service"]["RuntimeDirectory"] == "lookalike"
+    assert service["Service"].get("RuntimeDirectoryMode", "0755") == "0755"
+    filters = service.lines("SystemCallFilter")
+    assert filters.index("@chown") > filters.index("~@privileged")
+    assert "AF_UNIX" in service["Service"]["RestrictAddressFamilies"].split()
+    assert Settings.from_environment({"LOOKALIKE_BIND": "unix:/run/lookalike/socket"})
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    assert "`unix:/run/lookalike/socket`" in page
+
+
+def test_unit_never_gives_up():
+    """A service that cannot start yet is tried again, however often it has failed."""
+    service = Unit("lookalike.service")
+    assert service["Service"]["Restart"] == "always"
+    assert service["Unit"]["StartLimitIntervalSec"] == "0"
+
+
 @pytest.fixture
 def image(tmp_path) -> Path:
     """Return a folder with what the container holds of the repository, write-protected."""
