@@ -1,7 +1,7 @@
-"""The networks, as Keras models made of a part named `encoder` and a part named `decoder`.
+"""The networks: Keras models with a layer named `encoder` and a layer named `decoder`.
 
-Both parts can be used alone: the encoder gives the encoding of a picture, the decoder paints
-a picture from an encoding.
+Both work alone: the encoder turns a picture into its encoding, the decoder reconstructs a picture
+from an encoding.
 """
 
 from collections.abc import Callable
@@ -43,18 +43,18 @@ class Architecture:
     Attributes
     ----------
     build : callable
-        Makes the autoencoder, a `keras.Model` with layers named `encoder` and `decoder`.
+        Returns a new autoencoder, a `keras.Model` with layers named `encoder` and `decoder`.
     loss : callable
         `loss(autoencoder, pictures)` -> scalar tensor; pictures are (b, side, side, 3) in 0..1.
-        The regularisers are added to it for training.
+        Training adds the regularisers.
     input_side_px : int
-        Side of the square that it encodes.
+        Side of the square that the exported encoder expects.
     learning_rate : float
-        Of Adam, when it is trained to reconstruct.
+        Of Adam, for the reconstruction objective.
     batch_size : int
-        Pictures a step, when it is trained to reconstruct.
+        Pictures per step, for the reconstruction objective.
     recipe : Recipe or None
-        How it is trained by contrasting pictures, of `recipe.training_px`; None if it cannot be.
+        For the contrastive objective; None if the network does not support it.
     """
 
     build: Callable[[], keras.Model]
@@ -66,7 +66,7 @@ class Architecture:
 
 
 def build_classic() -> keras.Model:
-    """Make the network of the original solution: 256x256x3 -> 32x32x4 = 4096 -> 256x256x3.
+    """Build the network of the original solution: 256x256x3 -> 32x32x4 = 4096 -> 256x256x3.
 
     Returns
     -------
@@ -79,25 +79,25 @@ def build_classic() -> keras.Model:
 
 
 def reconstruction_loss(autoencoder: keras.Model, pictures: Any) -> Any:
-    """Return the mean binary cross-entropy between pictures and what is painted of them.
+    """Return the mean binary cross-entropy between pictures and their reconstructions.
 
     Parameters
     ----------
     autoencoder : keras.Model or callable
-        What paints; where that is larger, the means of its blocks are compared.
+        If its output is larger than the pictures, the means of its blocks are compared.
     pictures : tensor of shape (b, side, side, 3), float32
         0..1.
 
     Returns
     -------
     scalar tensor, float32
-        Nats a number. Never 0: its least value is the entropy of the pictures' shares.
+        Nats per value. Its minimum is the entropy of the pictures' values, not 0.
     """
-    painted = autoencoder(pictures)  # (b, side, side, 3)
-    block = painted.shape[1] // pictures.shape[1]
+    outputs = autoencoder(pictures)  # (b, side, side, 3)
+    block = outputs.shape[1] // pictures.shape[1]
     if block > 1:
-        painted = keras.ops.average_pool(painted, block, block)  # (b, side, side, 3)
-    return keras.ops.mean(keras.losses.binary_crossentropy(pictures, painted))
+        outputs = keras.ops.average_pool(outputs, block, block)  # (b, side, side, 3)
+    return keras.ops.mean(keras.losses.binary_crossentropy(pictures, outputs))
 
 
 def _classic_encoder() -> keras.Model:
@@ -143,14 +143,14 @@ def _double(name: str) -> layers.UpSampling2D:
 
 
 def build_deep(recipe: Recipe) -> keras.Model:
-    """Make the deep network: pictures of any side -> 8x8x64 = 4096 -> 256x256x3.
+    """Build the deep network: pictures of any side -> 8x8x64 = 4096 -> 256x256x3.
 
     Returns
     -------
     keras.Model
-        Pictures in 0..1 to reconstructions in 0..1; not compiled. Its trunk and its painter are
-        what is trained (`build_trunk`, `build_painter`); between them there is no weight but those
-        of `set_whitening` and `set_centre`, which change nothing until they are set.
+        Pictures in 0..1 to reconstructions in 0..1; not compiled. Training changes its trunk and
+        its painter (`build_trunk`, `build_painter`). The only weights between the two are those of
+        `set_whitening` and `set_centre`, which are the identity until they are set.
     """
     grid_shape = (recipe.code_side, recipe.code_side, recipe.code_channels)
     encoder, decoder = _deep_encoder(recipe), _deep_decoder(recipe, grid_shape)
@@ -159,7 +159,7 @@ def build_deep(recipe: Recipe) -> keras.Model:
 
 
 def set_whitening(autoencoder: keras.Model, grids: NDArray[np.float32], floor: float) -> None:
-    """Whiten the channels of a deep network's grid, as `see` gives them for some pictures."""
+    """Whiten a deep network's channels, given `unwhitened_grids` of some pictures."""
     mean, matrix, inverse = whitening(grids.reshape(-1, grids.shape[-1]), floor)
     for part, both in (("encoder", (mean, matrix)), ("decoder", (mean, inverse))):
         layer = autoencoder.get_layer(part).get_layer("whiten")
@@ -167,15 +167,15 @@ def set_whitening(autoencoder: keras.Model, grids: NDArray[np.float32], floor: f
         layer.matrix.assign(both[1])
 
 
-def see(autoencoder: keras.Model, pictures: Any) -> Any:
-    """Return what a deep network's encoder has of pictures before whitening: (b, 8, 8, 64)."""
+def unwhitened_grids(autoencoder: keras.Model, pictures: Any) -> Any:
+    """Return the grids of a deep network's encoder before whitening, (b, 8, 8, 64)."""
     encoder = autoencoder.get_layer("encoder")
     grid, _ = encoder.get_layer("trunk")(encoder.get_layer("large")(pictures), training=False)
     return encoder.get_layer("grid")(grid)
 
 
-def code(autoencoder: keras.Model, grids: Any) -> Any:
-    """Return the encodings of what was seen, (b, 8, 8, 64) of both, before they are centred."""
+def uncentred_encodings(autoencoder: keras.Model, grids: Any) -> Any:
+    """Return the encodings of unwhitened grids before centring; both are (b, 8, 8, 64)."""
     encoder = autoencoder.get_layer("encoder")
     for name in ("whiten", "root", "window", "fold"):
         grids = encoder.get_layer(name)(grids)
@@ -183,31 +183,31 @@ def code(autoencoder: keras.Model, grids: Any) -> Any:
 
 
 def set_centre(autoencoder: keras.Model, mean: Any) -> None:
-    """Set the mean encoding, (h, w, c) float32, that a deep network takes away."""
+    """Set the mean encoding, (h, w, c) float32, that a deep network subtracts."""
     for part in ("encoder", "decoder"):
         autoencoder.get_layer(part).get_layer("centre").mean.assign(mean)
 
 
 def build_crop_encoder(autoencoder: keras.Model, recipe: Recipe, side_px: int) -> keras.Model:
-    """Make of a trained deep network what sees a picture as a piece of a larger one.
+    """Build the encoder for crop search from a trained deep network.
 
-    The picture is laid, a cell further each time, at every place of a frame of `recipe.seen_px`
-    whose rest is unknown: there its edges are repeated. What is unknown costs some likeness, what
-    fits gains more.
+    It encodes a picture as a crop of a larger one of `recipe.seen_px`: at each place in it, one
+    cell apart. The rest of the larger picture is unknown, so the edges are repeated there. That
+    costs some similarity, but the right place gains more.
 
     Parameters
     ----------
     autoencoder : keras.Model
-        As `build_deep` makes it. Its trunk's weights are copied, its other layers are used.
+        From `build_deep`. The weights of its trunk are copied, its other layers are shared.
     recipe : Recipe
     side_px : int
-        Side of the pictures that it will take.
+        Side of its input.
 
     Returns
     -------
     keras.Model
-        Pictures (b, side_px, side_px, 3) in 0..1 -> encodings (b, 9, 8, 8, 64), by the places
-        from the upper left one, row by row.
+        Pictures (b, side_px, side_px, 3) in 0..1 -> encodings (b, 9, 8, 8, 64), one per place,
+        row by row from the upper left.
     """
     encoder = autoencoder.get_layer("encoder")
     trunk = build_trunk(recipe, side_px=recipe.framed_px)
@@ -218,7 +218,9 @@ def build_crop_encoder(autoencoder: keras.Model, recipe: Recipe, side_px: int) -
     framed = Frame(recipe.seen_px // recipe.cell_px)(grid)  # (b, 9, 12, 12, 64)
     n_places = framed.shape[1]
     grids = encoder.get_layer("grid")(keras.ops.reshape(framed, (-1, *framed.shape[2:])))
-    encodings = encoder.get_layer("centre")(code(autoencoder, grids))  # (9b, 8, 8, 64)
+    encodings = encoder.get_layer("centre")(
+        uncentred_encodings(autoencoder, grids)
+    )  # (9b, 8, 8, 64)
     by_picture = keras.ops.reshape(encodings, (-1, n_places, *shape))
     return keras.Model(pictures, by_picture, name="crops")
 
@@ -249,15 +251,15 @@ def _deep_decoder(recipe: Recipe, grid_shape: tuple[int, int, int]) -> keras.Mod
 
 
 def build_trunk(recipe: Recipe, dtype: str = "float32", side_px: int | None = None) -> keras.Model:
-    """Make what sees: pictures (b, s, s, 3) in 0..1 -> grid (b, s/16, s/16, 64), pooled (b, 128).
+    """Build the trunk: pictures (b, s, s, 3) in 0..1 -> grid (b, s/16, s/16, 64), pooled (b, 128).
 
     Parameters
     ----------
     recipe : Recipe
     dtype : str
-        Keras' policy: "float32", or "mixed_bfloat16" for training. Results are float32.
+        Keras policy: "float32", or "mixed_bfloat16" for training. Results are float32.
     side_px : int or None
-        None: any side that 16 divides, for training. A tflite file needs to know it.
+        None: any side that 16 divides, for training. A tflite file needs a fixed side.
 
     Returns
     -------
@@ -275,14 +277,15 @@ def build_trunk(recipe: Recipe, dtype: str = "float32", side_px: int | None = No
 
 
 def build_painter(recipe: Recipe, dtype: str = "float32", side: int | None = None) -> keras.Model:
-    """Make what paints: grids (b, g, g, 64) of `EqualLength` -> pictures (b, 16g, 16g, 3), 0..1.
+    """Build the painter: grids (b, g, g, 64) of `EqualLength` -> pictures (b, 16g, 16g, 3), 0..1.
 
-    Parameters as `build_trunk`; `side` is that of the grid.
+    Parameters as in `build_trunk`; `side` is that of the grid.
     """
     grid = keras.Input((side, side, recipe.code_channels), name="grid")
     x = grid
     for width in (48, 32):
-        # Each value four times, as UpSampling2D, whose sides the tflite converter loses.
+        # Repeats each value four times. UpSampling2D does too, but the tflite converter loses its
+        # sides.
         x = DepthToSpace(2, dtype=dtype)(layers.Concatenate(dtype=dtype)([x] * 4))
         x = _norm(dtype)(_kernel(width, 3, 1, dtype)(x))
         x = layers.ReLU(dtype=dtype)(x)  # (b, 2g, 2g, 48), (b, 4g, 4g, 32)
@@ -293,7 +296,7 @@ def build_painter(recipe: Recipe, dtype: str = "float32", side: int | None = Non
 
 
 def build_head(recipe: Recipe, dtype: str = "float32") -> keras.Model:
-    """Make the head, used in training only: pooled features (b, 128) -> (b, 128) to contrast."""
+    """Build the head, for training only: pooled features (b, 128) -> (b, 128) to contrast."""
     n_hidden, n_out = recipe.head
     pooled = keras.Input((recipe.widths[-1],), name="pooled")
     x = _norm(dtype)(layers.Dense(n_hidden, use_bias=False, dtype=dtype)(pooled))  # (b, 256)
@@ -302,7 +305,7 @@ def build_head(recipe: Recipe, dtype: str = "float32") -> keras.Model:
 
 
 def _residual_stage(x: Any, width: int, dtype: str) -> Any:
-    """He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016."""
+    """Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016."""
     y = _norm(dtype)(_kernel(width, 3, 2, dtype)(x))  # (b, s/2, s/2, width)
     y = _kernel(width, 3, 1, dtype)(layers.ReLU(dtype=dtype)(y))  # (b, s/2, s/2, width)
     x = _norm(dtype)(_kernel(width, 1, 2, dtype)(x))  # (b, s/2, s/2, width)

@@ -171,7 +171,7 @@ def train(
     described in models/learning/learner.py and models/learning/contrastive.py.
     """
     if len(images) < 1:
-        raise TooFewImages("there is no picture to train on; name a folder with pictures")
+        raise TooFewImages("there is no picture to train on: name a folder with pictures")
     run = _Run(images, settings, folder, progress, on_epoch)
     run.resume()
     if not run.state.is_finished:
@@ -191,7 +191,7 @@ def objective_of(settings: TrainingSettings) -> str:
     objective = settings.objective or (CONTRASTIVE if can_contrast else RECONSTRUCTION)
     if objective == CONTRASTIVE and not can_contrast:
         raise ObjectiveMismatch(
-            f"the {settings.architecture} network does not support --objective contrastive; "
+            f"the {settings.architecture} network does not support --objective contrastive: "
             "use --architecture deep or --objective reconstruction"
         )
     return objective
@@ -347,7 +347,7 @@ class _Run:
         loss = parts.pop("loss")
         if not np.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss is {loss} after {self.learner.step} steps; try another --seed, and "
+                f"the loss is {loss} after {self.learner.step} steps: try another --seed, and "
                 "check that the pictures are what you expect"
             )
         self.state.add_loss(loss, parts)
@@ -485,7 +485,7 @@ def _check_encodings(
     reason = collapse_reason(encodings, pixels)
     if reason is not None:
         raise EncodingCollapse(
-            f"after {step} steps all pictures get nearly the same encoding: {reason}; "
+            f"after {step} steps all pictures get nearly the same encoding ({reason}): "
             "try another --seed"
         )
 

@@ -1,4 +1,4 @@
-"""Which pictures come in which training step, and reading them ahead. No TensorFlow."""
+"""Which pictures each training step uses, and reading them ahead. Without TensorFlow."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ N_AHEAD = 3
 
 
 class ImageSource(Protocol):
-    """A collection's pictures, read when they are needed. `read` is called from other threads."""
+    """The pictures of a collection, read on demand. `read` is called from other threads."""
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -29,12 +29,12 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """The rows to train on and those to validate with.
+    """The rows for training and for validation.
 
     Attributes
     ----------
     training, validation : ndarray of int64
-        Without a row in common, unless there are too few pictures to set some aside.
+        Without a common row, unless there are too few pictures to set some aside.
     """
 
     training: NDArray[np.int64]
@@ -42,7 +42,7 @@ class Split:
 
     @property
     def is_shared(self) -> bool:
-        """Say that validation uses training pictures."""
+        """Return whether validation uses training pictures."""
         return bool(np.isin(self.validation, self.training).any())
 
 
@@ -54,14 +54,14 @@ def split_rows(n_images: int, share: float, seed: int) -> Split:
     n_images : int
         At least 1.
     share : float
-        0 <= share < 1. If it amounts to no picture, validation uses the training pictures.
+        0 <= share < 1. If it is less than one picture, validation uses the training pictures.
     seed : int
 
     Returns
     -------
     Split
-        At most 1024 validation rows, enough for the mean loss, so that validating takes no longer
-        for a large collection; what is set aside beyond them is not trained on either.
+        At most 1024 validation rows, which are enough for the mean loss, so validation of a large
+        collection takes no longer. Other rows that were set aside are not trained on either.
     """
     order = np.random.default_rng([seed, 0]).permutation(n_images)
     n_aside = min(round(n_images * share), n_images - 1)
@@ -73,10 +73,10 @@ def split_rows(n_images: int, share: float, seed: int) -> Split:
 def batch_rows(
     training: NDArray[np.int64], batch_size: int, seed: int, step: int
 ) -> NDArray[np.int64]:
-    """Return the rows of one training step: a pure function, so a run can be resumed anywhere.
+    """Return the rows of one training step. A pure function, so a run can resume at any step.
 
-    Batches are cut from an endless row of passes over the pictures, each pass in an order of its
-    own, so that every batch is full and every picture comes once a pass.
+    Batches are cut from an endless sequence of epochs, each in its own order. So every batch is
+    full, and every picture comes once in an epoch.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def batch_rows(
     passes = places // len(training)
     rows = np.empty(batch_size, np.int64)
     for number in np.unique(passes):
-        order = _order_of_pass(len(training), seed, int(number))
+        order = _order_of_epoch(len(training), seed, int(number))
         chosen = passes == number
         rows[chosen] = training[order[places[chosen] % len(training)]]
     return rows
@@ -102,9 +102,9 @@ def batch_rows(
 def distinct_rows(
     training: NDArray[np.int64], batch_size: int, seed: int, step: int
 ) -> NDArray[np.int64]:
-    """Return the rows of one training step, no two of which are equal; else as `batch_rows`.
+    """Return the rows of one training step without repeats; otherwise as `batch_rows`.
 
-    A pass ends with its last whole batch; what is left over differs from pass to pass.
+    An epoch ends with its last whole batch. The rows left over differ from epoch to epoch.
 
     Parameters
     ----------
@@ -117,12 +117,12 @@ def distinct_rows(
     ndarray of shape (batch_size,), int64
     """
     number, place = divmod(step, len(training) // batch_size)
-    order = _order_of_pass(len(training), seed, number)
+    order = _order_of_epoch(len(training), seed, number)
     return training[order[place * batch_size : (place + 1) * batch_size]]
 
 
-@lru_cache(maxsize=2)  # a pass is many steps
-def _order_of_pass(n_rows: int, seed: int, number: int) -> NDArray[np.int64]:
+@lru_cache(maxsize=2)  # an epoch has many steps
+def _order_of_epoch(n_rows: int, seed: int, number: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 1, number]).permutation(n_rows)
 
 

@@ -1,6 +1,6 @@
-"""The state of a training on disk: one file, replaced by a rename, so it is old or new, never half.
+"""The state of a training on disk, in one file that a rename replaces, so it is never half written.
 
-An .npz with the arrays, and everything else as JSON inside it.
+The file is an .npz with the arrays, and with everything else as JSON.
 """
 
 import io
@@ -101,13 +101,13 @@ _NO_SCHEDULE: dict[str, Any] = {"n_steps": None, "knots": [], "is_replanned": Fa
 
 
 def save_state(state: TrainingState, folder: Path) -> None:
-    """Write the state so that a crash at any moment leaves the old or the new file.
+    """Write the state. A crash at any moment leaves the old or the new file.
 
     Parameters
     ----------
     state : TrainingState
     folder : Path
-        Made if it is missing.
+        Created if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / (FILE_NAME + ".new")
@@ -120,7 +120,7 @@ def save_state(state: TrainingState, folder: Path) -> None:
 
 
 def load_state(folder: Path) -> TrainingState | None:
-    """Read what `save_state` wrote, or None if there is nothing.
+    """Return what `save_state` wrote, or None if there is no file.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def load_state(folder: Path) -> TrainingState | None:
         return _from_bytes(path.read_bytes())
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise TrainingError(
-            f"the checkpoint {path} cannot be read ({error}); delete it to train from the start"
+            f"the checkpoint {path} cannot be read ({error}): delete it to train from the start"
         ) from error
 
 

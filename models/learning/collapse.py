@@ -1,4 +1,4 @@
-"""Tell whether encodings still differ as the pictures do. Pure."""
+"""Detect encodings that no longer differ as the pictures do. Pure."""
 
 from typing import Any
 
@@ -6,25 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_SAMPLE = 4
-# Shares of what the pixels show, far below what even an untrained network keeps.
+# Shares of the pixels' variation and rank. Even an untrained network keeps far more.
 MIN_VARIATION_SHARE = 0.01
 MIN_RANK_SHARE = 0.1
-# Pictures that differ by less than this are alike anyway, so their encodings may be too.
+# Pictures that differ by less are nearly equal, so their encodings may be too.
 MIN_PIXEL_VARIATION = 1e-3
 
 
 def effective_rank(encodings: NDArray[np.floating[Any]]) -> float:
-    """Return how many directions rows spread over: exp of the entropy of the singular values.
+    """Return the number of directions that rows spread over.
+
+    It is the exponential of the entropy of the singular values.
 
     Parameters
     ----------
     encodings : ndarray of shape (n, dim)
-        Not modified, and not centred here.
+        Not modified. Not centred here.
 
     Returns
     -------
     float
-        0 for a zero matrix, else 1 (all rows parallel) to min(n, dim) (all singular values equal).
+        0 for a zero matrix, else from 1 (all rows parallel) to min(n, dim) (all singular values
+        equal).
 
     Notes
     -----
@@ -40,7 +43,7 @@ def effective_rank(encodings: NDArray[np.floating[Any]]) -> float:
 
 
 def variation(rows: NDArray[np.floating[Any]]) -> float:
-    """Return how far rows are from their mean, as a share of their length (0 for zero rows)."""
+    """Return the distance of rows from their mean as a share of their length (0 for zero rows)."""
     wide = np.asarray(rows, np.float64)
     length = np.linalg.norm(wide)
     return float(np.linalg.norm(wide - wide.mean(axis=0)) / length) if length > 0 else 0.0
@@ -49,21 +52,21 @@ def variation(rows: NDArray[np.floating[Any]]) -> float:
 def collapse_reason(
     encodings: NDArray[np.floating[Any]], pixels: NDArray[np.floating[Any]]
 ) -> str | None:
-    """Say why encodings do not tell these pictures apart, or None if they do.
+    """Return why encodings do not tell these pictures apart, or None if they do.
 
-    Compares with the pictures themselves, so that a folder of nearly equal pictures, or of
-    very few, is not blamed on the encoder.
+    The pictures themselves are the measure, so a folder of very few or nearly equal pictures is
+    not a collapse.
 
     Parameters
     ----------
     encodings : ndarray of shape (n, dim)
     pixels : ndarray of shape (n, m)
-        The same pictures, small.
+        Pixels of the same pictures, shrunk.
 
     Returns
     -------
     str or None
-        A clause with the figures.
+        A clause with the numbers.
     """
     pixel_variation = variation(pixels)
     if len(encodings) < MIN_SAMPLE or pixel_variation < MIN_PIXEL_VARIATION:
@@ -71,7 +74,7 @@ def collapse_reason(
     found = variation(encodings)
     if found < MIN_VARIATION_SHARE * pixel_variation:
         return f"they vary by {found:.2g} of their length, the pictures by {pixel_variation:.2g}"
-    most = encodings.shape[1]  # a short encoding cannot spread over more
+    most = encodings.shape[1]  # the rank of a short encoding is limited
     ranks = effective_rank(_centred(encodings)), min(effective_rank(_centred(pixels)), most)
     if ranks[0] < MIN_RANK_SHARE * ranks[1]:
         return f"their effective rank is {ranks[0]:.1f}, that of the pictures {ranks[1]:.1f}"

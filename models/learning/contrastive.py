@@ -1,9 +1,10 @@
-"""Learn what a picture shows: its views alike, those of other pictures not, and paint it.
+"""Contrastive learning: views of one picture get similar encodings, views of others do not.
 
-Two large and several small random views of each picture. The encoding of a whole large view (that
-which is searched with), its mean over the cells, and a head on the pooled features each have to
-find the picture's other large view in the batch; small views their picture; and later on a view
-also its picture's nearest neighbours. See docs/decisions/0040-deep-architecture.md.
+Each picture gives two large and several small random views. A large view has to find the other
+large view of its picture in the batch: by its encoding (which search uses), by the mean of the
+encoding over the cells, and by a head on the pooled features. A small view has to find its picture.
+Later in training, a view also has to find the nearest neighbours of its picture. A painter
+reconstructs views. See docs/decisions/0040-deep-architecture.md.
 """
 
 from collections.abc import Iterable
@@ -19,10 +20,10 @@ from models.autoencoder import (
     build_head,
     build_painter,
     build_trunk,
-    code,
-    see,
     set_centre,
     set_whitening,
+    uncentred_encodings,
+    unwhitened_grids,
 )
 from models.learning.batches import Split, distinct_rows
 from models.learning.learner import Arrays, Learner, Pictures
@@ -38,15 +39,15 @@ with quiet_stderr():
     import tensorflow as tf
 
 CPUINFO = Path("/proc/cpuinfo")
-_VALIDATION_SEED = -1  # of the views that pictures are validated with, always the same
-_FINISHING_STEP = 0.2  # share of the time in which a batch is encoded; measured: 0.1 to 0.15
+_VALIDATION_SEED = -1  # of the views for validation, always the same
+_FINISHING_STEP = 0.2  # of the time to encode a batch; measured: 0.1 to 0.15
 
 
 class ContrastiveLearner(Learner):
-    """Learn by contrasting views, by Muon and AdamW, at a rate that falls to 0.
+    """Learns by contrasting views, with Muon and AdamW, at a rate that falls to 0.
 
-    It trains on all pictures: it needs no labels that it could learn by heart, and the pictures
-    of the collection are those that will be looked for. Validation uses a sample of them.
+    It trains on all pictures: there are no labels to overfit to, and the pictures of the collection
+    are those that users will look for. Validation uses a sample of them.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class ContrastiveLearner(Learner):
     seed : int
         Of the first weights, the order of pictures and the views.
     has_bfloat16 : bool
-        Compute in bfloat16 where it does no harm; weights and results stay float32.
+        Compute in bfloat16 where it costs no quality. Weights and results stay float32.
     """
 
     ends_by_loss = False
@@ -87,7 +88,7 @@ class ContrastiveLearner(Learner):
         self._make_graphs()
 
     def _make_parts(self, policy: str) -> None:
-        """Make what is trained: the autoencoder's parts in training precision, and a head."""
+        """Make the trained parts: trunk and painter in training precision, and a head."""
         recipe = self._recipe
         self._trunk = build_trunk(recipe, policy)
         self._painter = build_painter(recipe, policy)
@@ -99,7 +100,7 @@ class ContrastiveLearner(Learner):
         self._optimizer = MuonAdamW(self._trained, recipe.weight_decay, self._dtype)
 
     def _make_bank(self) -> None:
-        """Make the memory of encodings, bounded however large the collection is."""
+        """Make the bank of encodings, whose size is limited for large collections."""
         recipe = self._recipe
         n_cells = (recipe.large_px // recipe.cell_px) ** 2
         self._n_bank = min(self._n_images, recipe.bank_rows)
@@ -120,8 +121,12 @@ class ContrastiveLearner(Learner):
         some = tf.TensorSpec((None, side, side, 3), tf.float32)
         self._encode_graph = tf.function(self._encode, input_signature=[some])
         large = tf.TensorSpec((None, *[self.finishing_side_px] * 2, 3), tf.float32)
-        self._see_graph = tf.function(partial(see, self.autoencoder), input_signature=[large])
-        self._code_graph = tf.function(partial(code, self.autoencoder), reduce_retracing=True)
+        self._grids_graph = tf.function(
+            partial(unwhitened_grids, self.autoencoder), input_signature=[large]
+        )
+        self._encodings_graph = tf.function(
+            partial(uncentred_encodings, self.autoencoder), reduce_retracing=True
+        )
 
     # ---------------------------------------------------------------- as every learner
 
@@ -131,11 +136,11 @@ class ContrastiveLearner(Learner):
         return self._optimizer.step
 
     def steps_per_epoch(self) -> int:
-        """Return whole batches in a pass; the few left over are others each time."""
+        """Return the whole batches in an epoch; which pictures are left over differs."""
         return self._n_images // self.batch_size
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return rows of which no two are equal: a picture is no counterexample to itself."""
+        """Return rows without repeats, so that a picture is never contrasted with itself."""
         return distinct_rows(self.split.training, self.batch_size, self._seed, step)
 
     def learn(self, pictures: Pictures, share: float) -> dict[str, float]:
@@ -149,17 +154,17 @@ class ContrastiveLearner(Learner):
         return {name: float(value) for name, value in parts.items()}
 
     def validate(self, pictures: Pictures) -> float:
-        """Return the loss, but for neighbours, of views that are the same each time."""
+        """Return the loss, without the neighbour part, of views that are always the same."""
         return float(self._validate_graph(pictures))
 
     def encode(self, pictures: Pictures) -> NDArray[np.float32]:
-        """Return encodings by the autoencoder, in float32."""
+        """Return the encodings of the autoencoder, in float32."""
         self._hand_over()
         encodings: NDArray[np.float32] = self._encode_graph(pictures).numpy()
         return encodings
 
     def weights(self) -> Arrays:
-        """Return those of trunk, painter and head."""
+        """Return the weights of trunk, painter and head."""
         return [weight.numpy() for weight in self._kept]
 
     def memory(self) -> Arrays:
@@ -167,34 +172,34 @@ class ContrastiveLearner(Learner):
         return [self._bank.numpy(), *(value.numpy() for value in self._optimizer.variables)]
 
     def restore(self, weights: Arrays, memory: Arrays) -> None:
-        """Set all of it."""
+        """Set weights, bank and the optimizer's state."""
         variables = [*self._kept, self._bank, *self._optimizer.variables]
         for variable, value in zip(variables, [*weights, *memory], strict=True):
             variable.assign(value)
 
     def rows_to_finish(self) -> NDArray[np.int64]:
-        """Return a sample that the centre of all encodings can be estimated from."""
+        """Return a sample to estimate whitening and the centre of all encodings from."""
         n = min(self._n_images, self._recipe.centre_images)
         return np.linspace(0, self._n_images - 1, n).astype(np.int64)
 
     def batches_to_finish(self, n_steps: int) -> float:
-        """Count batches encoded, and what finishing steps take beside."""
+        """Return the batches of the sample, plus the time of the finishing steps."""
         n_steps = self._n_finishing_steps(n_steps)
         return len(self.rows_to_finish()) / self.batch_size + _FINISHING_STEP * n_steps
 
     def finish(self, batches: Iterable[Pictures]) -> None:
-        """Give the autoencoder its weights, whitening and centre, and a painter of pictures."""
+        """Set weights, whitening and centre of the autoencoder, and train its painter further."""
         every = -(-len(self.rows_to_finish()) // self._recipe.finishing_images)
         self._hand_over()
         grids, kept = [], []
         n_seen = 0
         for pictures in batches:
-            grids.append(self._see_graph(pictures).numpy())
-            some = pictures[-n_seen % every :: every]  # each `every`-th, over all batches
+            grids.append(self._grids_graph(pictures).numpy())
+            some = pictures[-n_seen % every :: every]  # every `every`-th picture, over all batches
             kept.append(_smaller(some, self.side_px).astype(np.float16))
             n_seen += len(pictures)
         set_whitening(self.autoencoder, np.concatenate(grids), self._recipe.whitening_floor)
-        encodings = [self._code_graph(rows).numpy() for rows in grids]
+        encodings = [self._encodings_graph(rows).numpy() for rows in grids]
         self._finish_painter(np.concatenate(encodings)[::every], np.concatenate(kept))
         total = sum(rows.sum(0, dtype=np.float64) for rows in encodings)
         n = sum(map(len, encodings)) + self._recipe.centre_shrink
@@ -203,9 +208,10 @@ class ContrastiveLearner(Learner):
     # ---------------------------------------------------------------- its own
 
     def _slots(self, step: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return where in the bank the pictures of a step are, and where they are to be put.
+        """Return the places in the bank of a step's pictures: old ones (-1: none) and new ones.
 
-        Each has a place of its own if there are enough; else the oldest make room.
+        Each picture has its own place if the bank is large enough. Otherwise new ones replace the
+        oldest.
         """
         if self._n_bank == self._n_images:
             own = self.rows(step).astype(np.int32)
@@ -267,7 +273,7 @@ class ContrastiveLearner(Learner):
         return tf.reduce_mean(tf.square(painted - large[some]))
 
     def _known(self, own: Any, views: Any) -> Any:
-        """Return unit rows to seek neighbours with, (n, d): what is remembered, or just seen."""
+        """Return unit rows to find neighbours with, (n, d): from the bank, else from the views."""
         seen = tf.stop_gradient(unit(views[: self.batch_size] + views[self.batch_size :]))
         remembered = tf.cast(tf.gather(self._bank, tf.maximum(own, 0)), tf.float32)
         return tf.where(own[:, None] < 0, seen, remembered)
@@ -295,13 +301,13 @@ class ContrastiveLearner(Learner):
         return tf.reshape(encodings, (tf.shape(pictures)[0], -1))  # (b, 4096)
 
     def _hand_over(self) -> None:
-        """Copy the trunk into the autoencoder, which computes in float32."""
+        """Copy the trunk to the autoencoder, which computes in float32."""
         _copy(self._trunk, self.autoencoder.get_layer("encoder").get_layer("trunk"))
 
     def _finish_painter(
         self, encodings: NDArray[np.float32], pictures: NDArray[np.float16]
     ) -> None:
-        """Let the painter learn the colours of whole pictures, which views do not keep."""
+        """Train the painter on the colours of whole pictures, which views change."""
         decoder = self.autoencoder.get_layer("decoder")
         painter = decoder.get_layer("painter")
         _copy(self._painter, painter)
@@ -342,13 +348,13 @@ def _copy(trained: keras.Model, target: keras.Model) -> None:
 
 
 def _everything(n_images: int, n_sample: int, seed: int) -> Split:
-    """Train on all rows; validate with some of them."""
+    """Train on all rows; validate on a sample of them."""
     order = np.random.default_rng([seed, 0]).permutation(n_images)
     return Split(np.arange(n_images), np.sort(order[:n_sample]))
 
 
 def has_bfloat16() -> bool:
-    """Say whether this CPU computes in bfloat16 itself; where it does not, it would be slower."""
+    """Return whether this CPU has bfloat16 instructions; without them bfloat16 is slower."""
     try:
         with CPUINFO.open(encoding="ascii", errors="replace") as file:
             flags = next((line for line in file if line.startswith("flags")), "")

@@ -1,7 +1,7 @@
-"""What a training run drives: a network that learns from batches, and how it reconstructs.
+"""Learners: a network and the objective that it is trained for.
 
-`training` counts steps and minutes and keeps checkpoints; a `Learner` knows the objective. There
-are two: `ReconstructionLearner` here, `ContrastiveLearner` in models/learning/contrastive.py.
+`training` counts steps and minutes and keeps checkpoints. A `Learner` knows the objective. There
+are two: `ReconstructionLearner` here, and `ContrastiveLearner` in models/learning/contrastive.py.
 """
 
 from abc import ABC, abstractmethod
@@ -25,27 +25,28 @@ Arrays = list[NDArray[Any]]
 
 
 class Learner(ABC):
-    """An autoencoder while it is trained.
+    """An autoencoder during its training.
 
     Attributes
     ----------
     autoencoder : keras.Model
-        What comes of it.
+        The result.
     side_px : int
-        Of the pictures that it takes, (b, side_px, side_px, 3) in 0..1.
+        Of the pictures to learn from, (b, side_px, side_px, 3) in 0..1.
     finishing_side_px : int
-        Of those that `finish` takes.
+        Of the pictures that `finish` gets.
     split : Split
-        What it trains on and is validated with.
+        Rows for training and for validation.
     batch_size : int
-        Pictures a step.
+        Pictures per step.
     warm_up_steps : int
-        Steps that do not depend on how many there will be.
+        Steps that are the same whatever the length of the training.
     ends_by_loss : bool
-        The weights of the smallest validation loss are the best, and training stops when it no
-        longer falls. Else the last ones are, and the schedule has to run out.
+        True: the weights with the smallest validation loss are the best, and training stops when
+        the loss no longer falls. False: the last weights are, at the end of the schedule.
     max_epochs, max_steps_of_few : int
-        Training that is not told how long takes at most so many epochs, or, of few pictures, steps.
+        Limit of a training whose settings name neither epochs nor steps: so many epochs, or so
+        many steps if that is more.
     """
 
     autoencoder: keras.Model
@@ -61,29 +62,29 @@ class Learner(ABC):
     @property
     @abstractmethod
     def step(self) -> int:
-        """Return the number of steps done; counted inside the step, so no interrupt can part."""
+        """Return the number of steps done, counted inside the step, so an interrupt is safe."""
 
     @abstractmethod
     def steps_per_epoch(self) -> int:
-        """Return how many steps it takes to see (nearly) every picture once."""
+        """Return the number of steps that use (nearly) every picture once."""
 
     @abstractmethod
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the rows of the pictures of a step, (batch_size,): always the same."""
+        """Return the rows of the pictures of a step, (batch_size,), the same on every call."""
 
     @abstractmethod
     def learn(self, pictures: Pictures, share: float) -> dict[str, float]:
-        """Do a step on the pictures of `rows(step)`, `share` of the training being done.
+        """Do a step on the pictures of `rows(step)`, after this share (0..1) of the training.
 
         Returns
         -------
         dict of str to float
-            The loss as "loss", and any parts of it.
+            The loss as "loss", and its parts if it has any.
         """
 
     @abstractmethod
     def validate(self, pictures: Pictures) -> float:
-        """Return the loss of pictures without learning."""
+        """Return the loss of pictures without learning from them."""
 
     @abstractmethod
     def encode(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -91,32 +92,32 @@ class Learner(ABC):
 
     @abstractmethod
     def weights(self) -> Arrays:
-        """Return all that was learnt."""
+        """Return all weights that are trained, and the statistics of normalisation."""
 
     @abstractmethod
     def memory(self) -> Arrays:
-        """Return what else the next step depends on."""
+        """Return the state beside the weights that the next step depends on."""
 
     @abstractmethod
     def restore(self, weights: Arrays, memory: Arrays) -> None:
-        """Go on from what `weights` and `memory` returned."""
+        """Set what `weights` and `memory` returned."""
 
     def rows_to_finish(self) -> NDArray[np.int64]:
-        """Return the rows of the pictures that `finish` wants to see."""
+        """Return the rows of the pictures that `finish` needs."""
         return np.empty(0, np.int64)
 
     def batches_to_finish(self, n_steps: int) -> float:
-        """Return how many batches could be encoded in the time that `finish` takes."""
+        """Return the time that `finish` takes, as a number of encoded batches."""
         return 0.0
 
     def finish(self, batches: Iterable[Pictures]) -> None:
-        """Turn what was learnt into `autoencoder`."""
+        """Complete `autoencoder` after the last step."""
         for _ in batches:
-            raise AssertionError("asked for no pictures")
+            raise AssertionError("this learner needs no pictures to finish")
 
 
 class ReconstructionLearner(Learner):
-    """Learn to paint what was seen, by Adam (Kingma and Ba 2015) at a constant rate.
+    """Learns to reconstruct pictures, by Adam (Kingma and Ba 2015) at a constant rate.
 
     Parameters
     ----------
@@ -161,11 +162,11 @@ class ReconstructionLearner(Learner):
         return int(self._optimizer.iterations.numpy())
 
     def steps_per_epoch(self) -> int:
-        """Return batches in an epoch, the last one perhaps filled from the next."""
+        """Return the batches of an epoch; the last one may be filled from the next epoch."""
         return -(-len(self.split.training) // self.batch_size)
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return rows of an endless row of passes."""
+        """Return rows cut from an endless sequence of epochs."""
         return batch_rows(self.split.training, self.batch_size, self._seed, step)
 
     def learn(self, pictures: Pictures, share: float) -> dict[str, float]:
@@ -182,7 +183,7 @@ class ReconstructionLearner(Learner):
         return encodings
 
     def weights(self) -> Arrays:
-        """Return the autoencoder's."""
+        """Return the weights of the autoencoder."""
         return list(self.autoencoder.get_weights())
 
     def memory(self) -> Arrays:

@@ -1,4 +1,4 @@
-"""Draw how the loss fell."""
+"""Draw the loss of a training over its epochs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     Parameters
     ----------
     history : list of dict
-        As in `TrainingResult`; with keys epoch, loss and val_loss.
+        As in `TrainingResult`: keys epoch, loss and val_loss.
     path : Path
-        Of the PNG to write.
+        PNG file to write.
     """
-    # Only whoever draws needs matplotlib, and no display: hence not pyplot.
+    # Imported here because only this needs matplotlib. Not pyplot, which needs a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The optimizer: Muon for the inner kernels, AdamW for everything else.
+"""The optimizer: Muon for inner kernels, AdamW for all other weights.
 
 Muon: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; its steps
 scaled as large as AdamW's after Liu et al. 2025, arXiv 2502.16982. AdamW: Loshchilov and Hutter,
@@ -12,29 +12,29 @@ from models.runtime.quiet import quiet_stderr
 with quiet_stderr():
     import tensorflow as tf
 
-MIN_OUTPUTS = 64  # a kernel with fewer is not worth the products
+MIN_OUTPUTS = 64  # for kernels with fewer, Muon is not worth its cost
 MOMENTUM = 0.95
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
-SIZE = 0.2  # root mean square of Muon's steps over the learning rate: that of AdamW's
+SIZE = 0.2  # root mean square of a step over the learning rate, as with AdamW
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class MuonAdamW:
-    """Keep moments of weights, and change the weights by their gradients.
+    """Updates weights by their gradients, with moments.
 
     Parameters
     ----------
     weights : list of variable
-        Which are trained, always in this order.
+        The trained weights, always in this order.
     weight_decay : float
-        Of AdamW's weights only.
+        For the weights of AdamW only.
     dtype : tf.DType
-        In which steps are made orthogonal.
+        To orthogonalise steps in.
 
     Attributes
     ----------
     variables : list of tf.Variable
-        All of its state; the first one counts steps.
+        The whole state; the first one counts steps.
     """
 
     def __init__(self, weights: list[Any], weight_decay: float, dtype: Any = tf.float32) -> None:
@@ -72,7 +72,7 @@ class MuonAdamW:
 
     def _muon(self, weight: Any, gradient: Any, first: Any, rate: Any) -> None:
         first.assign(MOMENTUM * first + gradient)
-        ahead = gradient + MOMENTUM * first  # Nesterov's
+        ahead = gradient + MOMENTUM * first  # Nesterov momentum
         matrix = tf.reshape(ahead, (-1, weight.shape[-1]))  # (inputs, outputs)
         size = SIZE * max(matrix.shape) ** 0.5
         step = tf.reshape(orthogonalised(matrix, self._dtype), weight.shape)
@@ -88,20 +88,20 @@ class MuonAdamW:
 
 
 def is_inner_kernel(weight: Any) -> bool:
-    """Say whether a weight is a matrix between features: a kernel that does not see pixels."""
+    """Return whether a weight is a matrix between features: a kernel whose input is not pixels."""
     shape = tuple(weight.shape)
-    sees_pixels = len(shape) == 4 and shape[2] == 3
-    return len(shape) >= 2 and shape[-1] >= MIN_OUTPUTS and not sees_pixels
+    has_pixel_input = len(shape) == 4 and shape[2] == 3
+    return len(shape) >= 2 and shape[-1] >= MIN_OUTPUTS and not has_pixel_input
 
 
 def orthogonalised(matrix: Any, dtype: Any = tf.float32) -> Any:
-    """Return nearly U V^T of a matrix U S V^T: all singular values between 0.7 and 1.2.
+    """Return approximately U V^T of a matrix U S V^T: all singular values are 0.7 to 1.2.
 
     Parameters
     ----------
     matrix : tensor of shape (n, m), float32
     dtype : tf.DType
-        In which the products are computed.
+        Of the products.
 
     Returns
     -------
@@ -109,8 +109,8 @@ def orthogonalised(matrix: Any, dtype: Any = tf.float32) -> Any:
 
     Notes
     -----
-    Five steps of a Newton-Schulz iteration with Jordan's coefficients, on the shorter side. A
-    singular value below about a thousandth of the greatest stays smaller.
+    Five steps of a Newton-Schulz iteration with Jordan's coefficients, on the shorter side.
+    Singular values below about a thousandth of the largest stay smaller.
     """
     is_tall = matrix.shape[0] > matrix.shape[1]
     wide = tf.transpose(matrix) if is_tall else matrix

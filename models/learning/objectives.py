@@ -1,7 +1,7 @@
-"""What contrastive training minimises: views of one picture alike, views of others not.
+"""The losses of contrastive training: views of one picture are similar, views of others are not.
 
-Each function takes rows of length 1 and gives a mean cross-entropy in nats. `_cosines` is where
-nearly all time goes, so it alone can be done in bfloat16.
+Each function takes unit rows and returns a mean cross-entropy in nats. `_cosines` takes nearly all
+the time, so it alone can run in bfloat16.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from models.runtime.quiet import quiet_stderr
 with quiet_stderr():
     import tensorflow as tf
 
-_NEVER = 1e9  # taken off the logits of what must not be chosen
+_NEVER = 1e9  # subtracted from logits that must not be chosen
 
 
 def unit(rows: Any) -> Any:
@@ -20,7 +20,7 @@ def unit(rows: Any) -> Any:
 
 
 def info_nce(views: Any, temperature: float, dtype: Any = tf.float32) -> Any:
-    """Return how badly each view finds the other view of its picture among all others.
+    """Return the loss of finding the other view of a picture among all other views.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def info_nce(views: Any, temperature: float, dtype: Any = tf.float32) -> Any:
         Unit rows; row i and row n + i are views of the same picture.
     temperature : float
     dtype : tf.DType
-        In which cosines with the others are computed.
+        Of the cosines with the other views.
 
     Returns
     -------
     scalar tensor, float32
-        0 for n = 1: there is nothing to tell apart.
+        0 for n = 1, because there is no other picture.
 
     Notes
     -----
@@ -48,7 +48,7 @@ def info_nce(views: Any, temperature: float, dtype: Any = tf.float32) -> Any:
 
 
 def small_view_loss(small: Any, large: Any, temperature: float) -> Any:
-    """Return how badly small views find the large views of their picture.
+    """Return the loss of finding the large views of a picture from its small views.
 
     Parameters
     ----------
@@ -61,11 +61,11 @@ def small_view_loss(small: Any, large: Any, temperature: float) -> Any:
     Returns
     -------
     scalar tensor, float32
-        At least ln 2: there are two right answers, each of which is wanted with one half.
+        At least ln 2: there are two correct answers, each with a target probability of one half.
 
     Notes
     -----
-    From small pieces to large ones only, as the multi-crop of Caron et al., "Unsupervised learning
+    Only from small crops to large ones, as the multi-crop of Caron et al., "Unsupervised learning
     of visual features by contrasting cluster assignments" (SwAV), NeurIPS 2020.
     """
     n = large.shape[0] // 2
@@ -83,23 +83,23 @@ def neighbour_loss(
     temperature: float,
     dtype: Any = tf.float32,
 ) -> Any:
-    """Return how badly views find the pictures that are nearest to their own.
+    """Return the loss of finding the nearest neighbours of a picture from its views.
 
     Parameters
     ----------
     views : tensor of shape (2n, d), float32
         Unit rows; row i and row n + i are views of picture i.
     pictures : tensor of shape (n, d), float32
-        What is known of each picture: its neighbours are sought with it. No gradient.
+        Encoding of each picture to find its neighbours with. No gradient.
     bank : tensor of shape (m, d), any float type
-        Unit rows of pictures seen before. No gradient.
+        Unit rows of earlier pictures. No gradient.
     slots : tensor of shape (n,), int32
-        Where in the bank each picture is itself, so that it is not its own neighbour; -1: nowhere.
+        Place of each picture itself in the bank, so it is not its own neighbour; -1: none.
     n_neighbours : int
         Less than m.
     temperature : float
     dtype : tf.DType
-        In which cosines are computed.
+        Of the cosines.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def neighbour_loss(
     own = tf.one_hot(slots, bank.shape[0])  # (n, m), a row of zeros for -1
     near = _cosines(tf.stop_gradient(pictures), bank, dtype) - 4.0 * own  # (n, m)
     chosen = tf.math.top_k(near, n_neighbours).indices  # (n, n_neighbours)
-    # The mean of cosines with the chosen is the cosine with their mean: no gather to differentiate.
+    # The mean of the cosines is the cosine with the mean, so no gather needs a gradient.
     target = tf.reduce_mean(tf.cast(tf.gather(bank, chosen), tf.float32), 1)  # (n, d)
     liked = tf.reduce_sum(views * tf.tile(target, [2, 1]), 1) / temperature  # (2n,)
     logits = _cosines(views, bank, dtype) / temperature - _NEVER * tf.tile(own, [2, 1])
@@ -122,6 +122,6 @@ def neighbour_loss(
 
 
 def _cosines(one: Any, other: Any, dtype: Any) -> Any:
-    """Return the products of all rows, (n, m) float32."""
+    """Return the inner products of all pairs of rows, (n, m) float32."""
     products = tf.matmul(tf.cast(one, dtype), tf.cast(other, dtype), transpose_b=True)
     return tf.cast(products, tf.float32)

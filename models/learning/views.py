@@ -1,7 +1,7 @@
-"""Random views of pictures: a piece of each, mirrored or not, in other colours.
+"""Random views of pictures: crops, mirrored or not, in changed colours.
 
-All that is random about a view follows from a seed of two numbers, so the same seed gives the
-same views, in whatever order steps are done.
+A seed of two numbers determines a view. So the same seed gives the same views, in any order of
+steps.
 """
 
 import math
@@ -15,7 +15,7 @@ from models.runtime.quiet import quiet_stderr
 with quiet_stderr():
     import tensorflow as tf
 
-# To one axis of brightness and two of colour, and back (NTSC's Y, I and Q).
+# To one axis of brightness and two of colour, and back (Y, I and Q of NTSC).
 _TO_YIQ = np.array(
     [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32
 )
@@ -30,7 +30,7 @@ def random_views(
     seed: Any,
     n_views: int = 1,
 ) -> Any:
-    """Cut views out of pictures and change their colours.
+    """Crop views from pictures and change their colours.
 
     Parameters
     ----------
@@ -39,17 +39,17 @@ def random_views(
     side_px : int
         Of the views.
     area : tuple of float
-        Least and greatest share of the picture that a view shows.
+        Smallest and largest share of the picture that a view shows.
     recipe : Recipe
     seed : tensor of shape (2,), int32 or int64
-        All randomness.
+        Determines the views.
     n_views : int
         Of each picture.
 
     Returns
     -------
     tensor of shape (n_views * n, side_px, side_px, 3), float32
-        0..1. One view of each picture, then another one of each, and so on.
+        0..1. One view of each picture, then another view of each, and so on.
 
     Notes
     -----
@@ -66,7 +66,7 @@ def random_views(
 
 
 def _boxes(draws: list[Any], area: tuple[float, float], log_aspect: float) -> Any:
-    """Return boxes (n, 4) as shares: top, left, bottom, right; right to left mirrors."""
+    """Return boxes (n, 4) as shares: top, left, bottom, right. Left > right mirrors the view."""
     size = tf.sqrt(_between(draws[0], *area))  # (n,)
     slant = tf.exp(_between(draws[1], -log_aspect, log_aspect) / 2)  # (n,)
     height, width = tf.minimum(size * slant, 1.0), tf.minimum(size / slant, 1.0)
@@ -78,7 +78,7 @@ def _boxes(draws: list[Any], area: tuple[float, float], log_aspect: float) -> An
 
 
 def _recoloured(views: Any, draws: list[Any], recipe: Recipe) -> Any:
-    """Change saturation and hue by one 3x3 matrix a view, then contrast and brightness."""
+    """Change saturation and hue by one 3x3 matrix per view, then contrast and brightness."""
     n, side_px = tf.shape(views)[0], views.shape[1]
     is_grey = draws[0] < recipe.grey
     saturation = tf.where(is_grey, 0.0, _between(draws[1], *recipe.saturation))
@@ -95,7 +95,7 @@ def _recoloured(views: Any, draws: list[Any], recipe: Recipe) -> Any:
 
 
 def _colour_matrix(saturation: Any, hue: Any) -> Any:
-    """Return matrices (n, 3, 3) that RGB rows are multiplied with, from (n,) and (n,) radians."""
+    """Return matrices (n, 3, 3) to multiply RGB rows with, from (n,) and (n,) radians."""
     along, across = saturation * tf.cos(hue), saturation * tf.sin(hue)
     none, one = tf.zeros_like(hue), tf.ones_like(hue)
     turn = [one, none, none, none, along, -across, none, across, along]

@@ -1,1 +1,1 @@
-"""The building blocks of the deep network, and every number that it is made of."""
+"""Layers of the deep network, and the recipe with its hyperparameters."""

@@ -1,6 +1,7 @@
-"""Layers between the grid that the deep network sees and the encoding, and their way back.
+"""Layers between the trunk's grid and the encoding of the deep network, and their inverses.
 
-Each but the last two has an inverse, so that a decoder can follow an encoding back to the grid.
+The decoder uses the inverses to turn an encoding back into a grid. `Resize`, `Frame`, `EqualLength`
+and `DepthToSpace` have none.
 """
 
 from typing import Any
@@ -23,11 +24,12 @@ _registered = keras.saving.register_keras_serializable(package="lookalike")
 
 @_registered
 class Fold(layers.Layer):
-    """Take a grid apart into what it shares with its mirror image and what not.
+    """Split a grid into the part that mirroring keeps and the part whose sign it changes.
 
-    (b, h, w, c) -> (b, h, w, c): the left half of the columns is the same for the mirror image
-    of a grid, the right half has the other sign. So much of the encoding of a mirrored picture is
-    right for nothing, the less `weight` is the more; but for it the map is orthogonal.
+    (b, h, w, c) -> (b, h, w, c): the left half of the columns is the same for the mirror image of a
+    grid, the right half has the opposite sign and is multiplied by `weight`. The smaller the
+    weight, the more similar the encodings of a picture and its mirror image. With weight 1 the map
+    is orthogonal.
     """
 
     def __init__(self, weight: float, **options: Any) -> None:
@@ -35,7 +37,7 @@ class Fold(layers.Layer):
         self.weight = weight
 
     def call(self, grid: Any) -> Any:
-        """Fold."""
+        """Split."""
         half = grid.shape[2] // 2
         left = grid[:, :, :half]  # (b, h, w/2, c)
         right = keras.ops.flip(grid, 2)[:, :, :half]
@@ -43,16 +45,16 @@ class Fold(layers.Layer):
         return 0.5**0.5 * keras.ops.concatenate(parts, 2)  # (b, h, w, c)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "weight": self.weight}
 
 
 @_registered
 class Unfold(Fold):
-    """Put together again what `Fold` of the same weight took apart."""
+    """Undo `Fold` of the same weight."""
 
     def call(self, folded: Any) -> Any:
-        """Unfold."""
+        """Join."""
         half = folded.shape[2] // 2
         same, other = folded[:, :, :half], folded[:, :, half:] / self.weight  # (b, h, w/2, c)
         left, right = same + other, keras.ops.flip(same - other, 2)
@@ -61,14 +63,14 @@ class Unfold(Fold):
 
 @_registered
 class Window(layers.Layer):
-    """Weight the cells of a grid (b, h, w, c) by a bell curve around the middle, or undo it.
+    """Weight the cells of a grid (b, h, w, c) by a bell curve around its centre, or undo it.
 
     Parameters
     ----------
     width : float
-        Its standard deviation, as a share of the side.
+        Standard deviation of the curve, as a share of the side.
     undoes : bool
-        Divide by the weights.
+        Divide by the weights instead.
     """
 
     def __init__(self, width: float, undoes: bool = False, **options: Any) -> None:
@@ -81,7 +83,7 @@ class Window(layers.Layer):
         return grid / weights if self.undoes else grid * weights
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "width": self.width, "undoes": self.undoes}
 
 
@@ -89,8 +91,8 @@ class Window(layers.Layer):
 class Resize(layers.Layer):
     """Resize grids (b, h, w, c) to (b, side, side, c), bilinear.
 
-    Keras' own `Resizing` takes itself for part of training unless told otherwise, and what comes
-    after it in a call as well: batch normalisation would then learn from what it is shown.
+    Keras' own `Resizing` runs in training mode unless told otherwise, and so do the layers after
+    it. Batch normalisation would then learn from every picture that is encoded.
     """
 
     def __init__(self, side: int, **options: Any) -> None:
@@ -102,16 +104,16 @@ class Resize(layers.Layer):
         return tf.image.resize(grid, (self.side, self.side))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "side": self.side}
 
 
 @_registered
 class Frame(layers.Layer):
-    """Lay grids at every place of a larger one, and repeat their edges to fill it.
+    """Put a grid at every place in a larger one, and repeat its edges to fill the rest.
 
-    (b, s, s, c) -> (b, places², side, side, c), where places = side - s + 1; row by row, the
-    upper left place first.
+    (b, s, s, c) -> (b, places², side, side, c), where places = side - s + 1. The order is row by
+    row from the upper left place.
     """
 
     def __init__(self, side: int, **options: Any) -> None:
@@ -129,12 +131,12 @@ class Frame(layers.Layer):
         return keras.ops.stack(framed, 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "side": self.side}
 
 
 def _with_edges(grid: Any, axis: int, n_before: int, n_all: int) -> Any:
-    """Repeat the first slice and the last one along an axis until there are n_all."""
+    """Repeat the first and the last slice along an axis until there are n_all."""
     n = grid.shape[axis]
     first = keras.ops.take(grid, [0], axis)
     last = keras.ops.take(grid, [n - 1], axis)
@@ -144,15 +146,15 @@ def _with_edges(grid: Any, axis: int, n_before: int, n_all: int) -> Any:
 
 @_registered
 class Whiten(layers.Layer):
-    """Turn the channels of a grid (b, h, w, c) so that none says what another says, or undo it.
+    """Whiten the channels of a grid (b, h, w, c), or undo it.
 
-    (x - mean) @ matrix, or x @ matrix + mean; both are set after training. Until then nothing
-    is changed.
+    (x - mean) @ matrix, or x @ matrix + mean. Mean and matrix are set after training. Until then
+    the layer is the identity.
 
     Parameters
     ----------
     undoes : bool
-        Add the mean after the product, instead of taking it away before.
+        Add the mean after the product, instead of subtracting it before.
     """
 
     def __init__(self, undoes: bool = False, **options: Any) -> None:
@@ -160,7 +162,7 @@ class Whiten(layers.Layer):
         self.undoes = undoes
 
     def build(self, shape: Any) -> None:
-        """Make mean and matrix."""
+        """Add mean and matrix."""
         n = shape[-1]
         self.mean = self.add_weight(shape=(n,), initializer="zeros", trainable=False, name="mean")
         self.matrix = self.add_weight(
@@ -168,32 +170,31 @@ class Whiten(layers.Layer):
         )
 
     def call(self, grid: Any) -> Any:
-        """Turn."""
+        """Whiten, or undo it."""
         if self.undoes:
             return keras.ops.matmul(grid, self.matrix) + self.mean
         return keras.ops.matmul(grid - self.mean, self.matrix)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "undoes": self.undoes}
 
 
 def whitening(
     cells: NDArray[np.float32], floor: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return mean, matrix and inverse matrix that make channels uncorrelated and equally strong.
+    """Return mean, matrix and inverse matrix that make channels uncorrelated, of equal variance.
 
     Parameters
     ----------
     cells : ndarray of shape (n, c), float32
     floor : float
-        Added to each variance, as a share of the mean variance, so that what hardly varies is
-        not blown up.
+        Added to each variance, as a share of the mean variance, so that noise is not amplified.
 
     Returns
     -------
     ndarrays of shape (c,), (c, c) and (c, c), float32
-        Symmetric: each channel stays as near to itself as can be.
+        Symmetric, so each channel stays as similar to itself as possible.
 
     Notes
     -----
@@ -209,16 +210,16 @@ def whitening(
 
 @_registered
 class SignedRoot(layers.Layer):
-    """Take square roots that keep their sign, so that a few great numbers do not outshout the rest.
+    """Damp large values by a square root that keeps the sign.
 
-    x / sqrt(|x| + `SOFTNESS`), which unlike the root itself has a slope at 0.
+    x / sqrt(|x| + `SOFTNESS`), which has a finite slope at 0, unlike the root itself.
 
     Source: Perronnin, Sanchez and Mensink, "Improving the Fisher kernel for large-scale image
     classification", ECCV 2010.
     """
 
     def call(self, x: Any) -> Any:
-        """Take roots."""
+        """Take signed roots."""
         return x / keras.ops.sqrt(keras.ops.abs(x) + SOFTNESS)
 
 
@@ -233,7 +234,7 @@ class SignedSquare(layers.Layer):
 
 
 def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]:
-    """Return weights (height, width, 1) that fall from the middle, of mean square 1."""
+    """Return weights (height, width, 1) that fall from the centre; their mean square is 1."""
     down, across = (
         np.exp(-0.5 * (((np.arange(n) + 0.5) / n - 0.5) / deviation) ** 2) for n in (height, width)
     )
@@ -243,9 +244,9 @@ def bell_curve(height: int, width: int, deviation: float) -> NDArray[np.float32]
 
 @_registered
 class Centre(layers.Layer):
-    """Take the mean encoding of the collection away, or (`sign` = 1) add it.
+    """Subtract the mean encoding of the collection, or (`sign` = 1) add it.
 
-    What all pictures have in common says nothing about which are alike.
+    What all pictures have in common does not help to find similar ones.
     """
 
     def __init__(self, sign: int = -1, **options: Any) -> None:
@@ -253,25 +254,25 @@ class Centre(layers.Layer):
         self.sign = sign
 
     def build(self, shape: Any) -> None:
-        """Make the mean, which is set after training."""
+        """Add the mean, which is set after training."""
         self.mean = self.add_weight(
             shape=shape[1:], initializer="zeros", trainable=False, name="mean"
         )
 
     def call(self, encodings: Any) -> Any:
-        """Move."""
+        """Subtract, or add."""
         return encodings + self.sign * self.mean
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "sign": self.sign}
 
 
 @_registered
 class EqualLength(layers.Layer):
-    """Scale grids to one length a cell, whatever their own: (b, h, w, c) -> the same.
+    """Scale grids (b, h, w, c) to a root mean square norm of 1 per cell.
 
-    The length of an encoding is not stored; so the painter learns to do without it.
+    The norm of an encoding is not stored, so the painter has to work without it.
     """
 
     def call(self, grid: Any) -> Any:
@@ -283,7 +284,7 @@ class EqualLength(layers.Layer):
 
 @_registered
 class DepthToSpace(layers.Layer):
-    """Lay channels out as squares of pixels: (b, h, w, c * block²) -> (b, h * block, w * block, c).
+    """Arrange channels as blocks of pixels: (b, h, w, c * block²) -> (b, h * block, w * block, c).
 
     Source: Shi et al., "Real-time single image and video super-resolution using an efficient
     sub-pixel convolutional neural network", CVPR 2016.
@@ -298,5 +299,5 @@ class DepthToSpace(layers.Layer):
         return tf.nn.depth_to_space(x, self.block)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "block": self.block}

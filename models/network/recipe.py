@@ -1,6 +1,6 @@
-"""Every number that the deep network and its contrastive training are made of, in one place. Pure.
+"""The hyperparameters of the deep network and its contrastive training. Pure.
 
-How each was found is told in docs/decisions/0040-deep-architecture.md.
+docs/decisions/0040-deep-architecture.md describes how they were found.
 """
 
 from dataclasses import dataclass
@@ -13,80 +13,81 @@ class Recipe:
     Attributes
     ----------
     stem : int
-        Channels that 4x4 pixels become at first.
+        Channels of the first layer, which has a stride of 4.
     widths : tuple of int
         Channels of the residual stages; each halves the side.
     code_channels : int
         Channels of the grid that is the encoding: 8 x 8 x 64 = 4096.
     antisymmetric_weight : float
-        Of the half of the encoding that tells a picture from its mirror image.
+        Weight of the half of the encoding that distinguishes a picture from its mirror image.
     head : tuple of int
-        Layers between the pooled features and what is contrasted; for training only.
+        Hidden and output units of the head on the pooled features, for training only.
     code_side : int
-        Cells of the encoding, down and across.
+        Cells per side of the encoding.
     training_px : int
-        Side of the pictures that views are cut from.
+        Side of the pictures that views are cropped from.
     seen_px : int
-        Side at which whole pictures are encoded: larger, so that things appear as large as in the
-        views, which show pieces (Touvron et al., "Fixing the train-test resolution discrepancy",
-        NeurIPS 2019).
+        Side at which whole pictures are encoded. It is larger, so that objects have the same size
+        as in the views, which are crops (Touvron et al., "Fixing the train-test resolution
+        discrepancy", NeurIPS 2019).
     framed_px : int
-        Side at which a picture is seen that may be a piece of a larger one, of `seen_px`.
+        Side at which crop search encodes a picture, as a crop of a larger one of `seen_px`.
     window : float
-        What is in the middle counts most: standard deviation of the bell curve that cells are
-        weighted by in use, as a share of the side. Views are random pieces and not weighted.
+        Standard deviation of the bell curve that weights the cells of an encoding, as a share of
+        the side. Training views are random crops and are not weighted.
     n_small : int
-        Small views of each picture, beside the two large ones.
+        Small views of each picture, in addition to two large ones.
     large_px, small_px : int
         Sides of the views.
     large_area, small_area : tuple of float
-        Least and greatest share of the picture that a view shows.
+        Smallest and largest share of the picture that a view shows.
     log_aspect : float
-        Views are stretched by up to exp of it, in either direction.
+        Views are stretched by up to exp(log_aspect), in either direction.
     light : float
-        Brightness and contrast are multiplied with 1 - light to 1 + light.
+        Brightness and contrast are multiplied by 1 - light to 1 + light.
     saturation : tuple of float
-        Least and greatest factor.
+        Smallest and largest factor.
     hue : float
-        Colours are turned by up to so many turns of the colour wheel.
+        Largest rotation of the hue, in turns of the colour wheel.
     grey : float
         Share of the views without colour.
     code_temperature, head_temperature, mean_temperature, neighbour_temperature : float
-        What cosines are divided by before the softmax.
+        Divisors of the cosines before the softmax.
     w_code, w_head, w_mean, w_small, w_paint, w_near : float
         Weights of the parts of the loss.
     n_neighbours : int
-        Pictures that each picture's views are drawn to.
+        Nearest neighbours that the views of a picture are attracted to.
     min_images_a_neighbour : int
-        In a small collection there are fewer neighbours, or none.
+        Pictures in the collection per neighbour: a small collection uses fewer neighbours, or none.
     near_from, near_ramp : float
-        Shares of the training: when neighbours begin to count, and until they count fully.
+        Shares of the training: when the neighbour loss starts, and how long it takes to reach its
+        full weight.
     bank_rows : int
-        Encodings that are remembered, to find neighbours among.
+        Encodings in the bank that neighbours are found in.
     bank_memory : float
-        Share of the old encoding in the new one.
+        Share of the old encoding when a new one is added to it.
     n_painted : int
-        Views a step that are reconstructed.
+        Views per step that are reconstructed.
     batch_size : int
-        Pictures a step; all the others of it are what a picture is contrasted with.
+        Pictures per step. Each is contrasted with all the others.
     rate : float
-        Greatest learning rate.
+        Largest learning rate.
     weight_decay : float
         Of AdamW.
     warm_up_steps : int
-        Steps until the rate is at its greatest.
+        Steps until the learning rate is at its largest.
     finishing_steps : int
-        Steps, at most, in which the painter alone learns from whole pictures in their own colours,
-        after the encoder is done; at most a third of the steps before.
+        After the encoder is trained, the painter alone learns from whole pictures in their own
+        colours for so many steps, but at most a third of the steps before.
     finishing_images : int
-        How many of them.
+        Number of these pictures.
     whitening_floor : float
-        Share of the mean variance that is added to each channel's before they are made equal.
+        Share of the mean variance that is added to the variance of each channel before whitening.
     centre_images : int
-        Pictures, at most, that whitening and the centre of the encodings are taken from.
+        Largest number of pictures that whitening and the mean encoding are estimated from.
     centre_shrink : float
-        The mean of n encodings is taken away n / (n + centre_shrink) times: all of it where it is
-        well known, none where it would be the encoding of the only picture.
+        n / (n + centre_shrink) times the mean of n encodings is subtracted: nearly all of it if n
+        is large, little of it if the mean is that of a few pictures.
     """
 
     stem: int = 48
@@ -141,5 +142,5 @@ class Recipe:
 
     @property
     def cell_px(self) -> int:
-        """Return the side of the square of pixels that becomes one cell of what is seen."""
+        """Return the side in pixels of one cell of the trunk's grid."""
         return int(4 * 2 ** len(self.widths))

@@ -349,7 +349,7 @@ def test_train_stops_when_the_loss_is_nan(
         TINY, loss=lambda model, pictures: np.nan * reconstruction_loss(model, pictures)
     )
     monkeypatch.setitem(ARCHITECTURES, "tiny", broken)
-    with pytest.raises(TrainingDiverged, match="nan after 1 steps; try another --seed"):
+    with pytest.raises(TrainingDiverged, match="nan after 1 steps: try another --seed"):
         train(images, SETTINGS, tmp_path)
     assert load_state(tmp_path) is None
 

@@ -23,11 +23,11 @@ from models.autoencoder import (
     Architecture,
     build_deep,
     build_trunk,
-    code,
     keras,
     reconstruction_loss,
-    see,
     set_centre,
+    uncentred_encodings,
+    unwhitened_grids,
 )
 from models.decoder import Decoder
 from models.encoder import Encoder, unit_rows
@@ -206,7 +206,7 @@ def test_whiten_is_the_identity_until_it_is_set_and_can_be_undone() -> None:
 def test_channels_of_a_trained_encoder_are_white(images: Pictures, uninterrupted: Any) -> None:
     """What is seen of the pictures is uncorrelated after whitening, but for the floor."""
     encoder = uninterrupted.autoencoder.get_layer("encoder")
-    seen = see(uninterrupted.autoencoder, read_scaled(images, np.arange(40), 128))
+    seen = unwhitened_grids(uninterrupted.autoencoder, read_scaled(images, np.arange(40), 128))
     white = np.asarray(encoder.get_layer("whiten")(seen)).reshape(-1, 4)
     covariance = np.cov(white, rowvar=False)
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.1)
@@ -352,7 +352,7 @@ def test_painter_is_finished_with_pictures_and_their_own_encodings(
     shares = read_scaled(images, np.arange(40), 128)
     learner.finish([shares[:10], shares[10:11], shares[11:18], shares[18:]])
     ((encodings, pictures),) = taught
-    wanted = code(learner.autoencoder, see(learner.autoencoder, shares))
+    wanted = uncentred_encodings(learner.autoencoder, unwhitened_grids(learner.autoencoder, shares))
     np.testing.assert_allclose(encodings, np.asarray(wanted)[::3], atol=1e-4)
     np.testing.assert_allclose(pictures, read_scaled(images, np.arange(0, 40, 3), 64), atol=2e-3)
 
@@ -567,7 +567,9 @@ def test_exported_crops_are_the_encodings_of_framed_grids(
     for above, before in itertools.product(range(2), repeat=2):
         edges = ((0, 0), (above, 1 - above), (before, 1 - before), (0, 0))
         whole = tf.image.resize(np.pad(grid, edges, mode="edge"), (4, 4))
-        encodings = encoder.get_layer("centre")(code(uninterrupted.autoencoder, whole))
+        encodings = encoder.get_layer("centre")(
+            uncentred_encodings(uninterrupted.autoencoder, whole)
+        )
         wanted.append(unit_rows(np.asarray(encodings).reshape(5, -1)))
     opened = Encoder.open(exported / "encoder.tflite")
     found = opened.encode_crops(images.pixels[:5])
