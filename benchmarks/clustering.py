@@ -13,7 +13,6 @@ and seconds of each algorithm at the same numbers of groups on the same matrix. 
 
 from __future__ import annotations
 
-import csv
 import tempfile
 import threading
 import time
@@ -40,6 +39,7 @@ from indexer.groups.dissimilarity import VectorRows, as_vector_rows, assign, dis
 from indexer.groups.fasterpam import Diss
 from indexer.groups.pyclustering_kmedoids import estimate_seconds
 from indexer.groups.scores import agreement
+from indexer.quality.label_scores import LabelsFile
 
 _N_GROUPS = 40  # of the synthetic vectors
 _LARGE = 200_000
@@ -174,10 +174,8 @@ def opened(
 
 
 def classes_of(paths: list[str], labels: Path, column: str) -> Classes:
-    """Return the class of each picture that a CSV with a `path` column names."""
-    with labels.open(newline="", encoding="utf-8") as file:
-        known = {line["path"]: line[column] for line in csv.DictReader(file)}
-    return [known.get(path) for path in paths]
+    """Return the class of each picture that a file of labels names."""
+    return [*map(LabelsFile.read(labels, column).find, paths)]
 
 
 def synthetic(n: int, dim: int) -> Iterator[NDArray[np.float32]]:

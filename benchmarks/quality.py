@@ -30,7 +30,7 @@ from indexer.collection.records import make_record
 from indexer.dataset import PixelSource, Scanned, scan, walk
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import Subject, recall_of_copies
-from indexer.quality.label_scores import rankings, read_labels
+from indexer.quality.label_scores import LabelsFile, rankings
 from models.encoder import Encoder
 from models.files import ENCODER_FILE
 from models.learning.collapse import effective_rank
@@ -110,12 +110,11 @@ def _codes(
     records: Sequence[ImageRecord], labels: Path, column: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the labelled rows and their label numbers."""
-    by_path = read_labels(labels, column)
-    rows = [record.row for record in records if record.path in by_path]
-    if not rows:
+    file = LabelsFile.read(labels, column)
+    names = {record.row: label for record in records if (label := file.find(record.path))}
+    if not names:
         raise click.ClickException(f"{labels} labels none of the pictures")
-    names = [by_path[records[row].path] for row in rows]
-    return np.array(rows), np.unique(names, return_inverse=True)[1]
+    return np.array(list(names)), np.unique(list(names.values()), return_inverse=True)[1]
 
 
 def _made(name: str, seed: int, minutes: float, pictures: Pictures, folder: Path) -> Any:

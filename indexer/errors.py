@@ -7,8 +7,8 @@ IndexerError
 ├── NoGroups           the collection has no groups
 ├── NotInTheFolder     a file to add is not under the image root
 ├── MostWouldBeLost    a re-index would remove over half of the collection
-├── BadLabels          a labels file cannot be used
-├── BadMetadata        a metadata file cannot be used
+├── BadTable           a metadata or labels file cannot be read
+├── BadLabels          labels cannot be used
 ├── NothingToCheck     too few readable pictures to measure quality without labels
 └── EncodingsAlike     the encoder does not tell the pictures apart
 """
@@ -42,12 +42,12 @@ class MostWouldBeLost(IndexerError):
     """A re-index would remove over half of the collection, and --yes was not given."""
 
 
+class BadTable(IndexerError):
+    """A metadata or labels file is missing or has an invalid line."""
+
+
 class BadLabels(IndexerError):
-    """A labels file is missing, lacks a column, or names no picture of the collection."""
-
-
-class BadMetadata(IndexerError):
-    """A metadata file is missing or has an invalid line."""
+    """Labels lack their column, name no picture of the collection, or are all different."""
 
 
 class NothingToCheck(IndexerError):

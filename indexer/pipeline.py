@@ -343,7 +343,7 @@ def cluster(
     """
     with data.locked(), data.open_current() as live, data.draft() as draft:
         check_sound(live)
-        classes = None if labels is None else _classes(live, *labels)
+        classes = None if labels is None else _classes(live, *labels, stages)
         with stages.stage("groups"):
             clusters = group(live.store, draft.folder, how, stages, classes)
         if sheets is not None:
@@ -356,8 +356,8 @@ def cluster(
     return clusters
 
 
-def _classes(live: Snapshot, source: str, column: str | None) -> list[str | None]:
-    labels = labels_of(live, source, column)
+def _classes(live: Snapshot, source: str, column: str | None, stages: Stages) -> list[str | None]:
+    labels = labels_of(live, source, column, stages.say)
     return [labels.get(row) for row in range(len(live))]
 
 

@@ -22,9 +22,11 @@ from indexer.output.duplicate_lists import printable
 @grouping_options
 @click.option(
     "--labels",
-    help="Compare the groups with known classes: `folders`, or a CSV file as for `evaluate`.",
+    help="Compare the groups with known classes: `folders`, or a file as for `evaluate`.",
 )
-@click.option("--column", help="Read the classes from this column of the CSV file.")
+@click.option(
+    "--column", help="Read the classes from this column of the file. Default: the first one."
+)
 @click.option(
     "--sheets",
     type=click.Path(file_okay=False, path_type=Path),

@@ -85,9 +85,11 @@ def duplicates(data: Path, threshold: float, limit: int | None, offset: int, for
 @seed_option
 @click.option(
     "--labels",
-    help="Measure with labels: `folders`, or a CSV file with a `path` and a label column.",
+    help="Measure with labels: `folders`, or a CSV or JSON lines file with paths and labels.",
 )
-@click.option("--column", help="Read the labels from this column of the CSV file.")
+@click.option(
+    "--column", help="Read the labels from this column of the file. Default: the first one."
+)
 @click.option(
     "--per-class", is_flag=True, help="Print a table of the classes as well, worst first."
 )
@@ -133,7 +135,7 @@ def evaluate(
             check = evaluating.check_snapshot(snapshot, images, seed, sample, terminal.progress)
             _say_measures(check.as_dict(), evaluating.check_lines(check), as_json)
             return
-        labelled = evaluating.Labelled(snapshot, labels, column)
+        labelled = evaluating.Labelled(snapshot, labels, column, terminal.stages().say)
         if sheet is not None:
             labelled.write_sheet(sheet)
         _say_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)

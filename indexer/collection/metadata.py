@@ -17,7 +17,7 @@ from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
 from indexer.collection.metadata_file import MetadataFile
 from indexer.collection.records import Collected
-from indexer.errors import BadMetadata
+from indexer.errors import BadTable
 from indexer.stages import Stages
 
 
@@ -54,7 +54,7 @@ def metadata_update(
 
     Raises
     ------
-    BadMetadata
+    BadTable
         If the given file cannot be read.
     """
     if file is not None:
@@ -69,7 +69,7 @@ def _remembered_update(old: Snapshot, stages: Stages) -> MetadataUpdate | None:
         return None
     try:
         file = MetadataFile.read(Path(remembered.file))
-    except BadMetadata as error:
+    except BadTable as error:
         stages.say(f"Metadata is unchanged. {error} To use another file, add --metadata FILE.")
         return None
     return MetadataUpdate(file, for_all=file.sha256 != remembered.sha256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,15 @@ _MEASURES = ("p_at_1", "p_at_10", "r_precision", "mean_average_precision")
 class Labelled:
     """The labelled pictures of a snapshot, each ranked as a query among the others."""
 
-    def __init__(self, snapshot: Snapshot, source: str, column: str | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        source: str,
+        column: str | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._snapshot = snapshot
-        self._labels = labels_of(snapshot, source, column)
+        self._labels = labels_of(snapshot, source, column, say)
         self._rows = sorted(self._labels)
         self.rankings: Rankings = rank_labelled(snapshot, self._labels)
 

@@ -6,9 +6,9 @@ Precision at k, R-precision and mean average precision as in Manning, Raghavan a
 
 from __future__ import annotations
 
-import csv
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from index.arrays import Rows, Vectors
 from index.snapshot import Snapshot
+from index.text import normal_form
+from indexer.collection.table_file import Table
 from indexer.errors import BadLabels
 
 N_NEAREST = 10
@@ -132,48 +134,99 @@ class Rankings:
         )
 
 
-def labels_of(snapshot: Snapshot, source: str, column: str | None = None) -> dict[int, str]:
+def labels_of(
+    snapshot: Snapshot,
+    source: str,
+    column: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[int, str]:
     """Return the label of each labelled row.
 
     Parameters
     ----------
     snapshot : Snapshot
     source : str
-        "folders" to use the folder of each picture as its label. Otherwise the path of a CSV file
-        with a column "path" (as in the catalogue).
+        "folders" to use the folder of each picture as its label. Otherwise the path of a file with
+        the paths of pictures (as in the catalogue) and their labels; see `Table.read`.
     column : str, optional
-        Column of the CSV file with the labels. Default: the first one that is not "path".
+        Column with the labels. Default: the first one that is not the path.
+    say : callable
+        Gets a sentence about the lines of the file that match no picture.
 
     Raises
     ------
+    BadTable
+        If the file cannot be read.
     BadLabels
-        If the file cannot be used, or labels no picture of the collection.
+        If it lacks the column, or labels no picture of the collection.
     """
     if source == "folders":
         return {r.row: str(PurePosixPath(r.path).parent) for r in snapshot.catalogue}
-    by_path = read_labels(Path(source), column)
-    labels = {r.row: by_path[r.path] for r in snapshot.catalogue if r.path in by_path}
+    given = LabelsFile.read(Path(source), column)
+    labels = {r.row: label for r in snapshot.catalogue if (label := given.find(r.path))}
     if not labels:
         raise BadLabels(
             f"{source} labels none of the pictures. Its column `path` must be relative to "
             f"{snapshot.image_root}."
         )
+    if unknown := given.table.unknown(r.path for r in snapshot.catalogue):
+        lines = "line matches" if len(unknown) == 1 else "lines match"
+        say(f"labels: {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})")
     return labels
 
 
-def read_labels(path: Path, column: str | None = None) -> dict[str, str]:
-    """Return the labels of a CSV file by path, without empty labels. See `labels_of`."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            names = list(reader.fieldnames or [])
-            chosen = column or next((name for name in names if name != "path"), None)
-            if "path" not in names or chosen not in names:
-                wanted = chosen or "a label"
-                raise BadLabels(f"{path} needs the columns `path` and `{wanted}`; it has {names}.")
-            return {line["path"]: line[chosen] for line in reader if line[chosen]}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadLabels(f"{path} cannot be read as a CSV file: {error}") from error
+@dataclass(frozen=True)
+class LabelsFile:
+    """A table of pictures of which one column is the label.
+
+    Attributes
+    ----------
+    table : Table
+    column : str
+    """
+
+    table: Table
+    column: str
+
+    @classmethod
+    def read(cls, file: Path, column: str | None = None) -> LabelsFile:
+        """Read a labels file; see `labels_of`.
+
+        Raises
+        ------
+        BadTable, BadLabels
+            As `labels_of`.
+        """
+        table = Table.read(file)
+        chosen = _chosen(table.names, column)
+        if chosen is None:
+            raise BadLabels(
+                f"{file} needs the columns `path` and `{column or 'a label'}`; "
+                f"it has {['path', *table.names]}."
+            )
+        return cls(table, chosen)
+
+    def find(self, path: str) -> str | None:
+        """Return the label of a picture; None if it has none."""
+        line = self.table.find(path)
+        value = None if line is None else line.values.get(self.column)
+        if isinstance(value, list):
+            assert line is not None
+            self.table.refuse(line.number, f"has a list in {self.column!r}. Give one label.")
+        if value is None:
+            return None
+        return normal_form(value if isinstance(value, str) else json.dumps(value))
+
+
+def _chosen(names: Sequence[str], column: str | None) -> str | None:
+    """Return the name of a column as it is in the file, whatever its case; None if it is not."""
+    if column is None or column in names:
+        return column or next(iter(names), None)
+    return next((name for name in names if _form(name) == _form(column)), None)
+
+
+def _form(name: str) -> str:
+    return normal_form(name.strip()).casefold()
 
 
 def evaluate(snapshot: Snapshot, labels: Mapping[int, str]) -> Quality:

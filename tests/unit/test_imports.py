@@ -23,8 +23,8 @@ LAYERS = {
         "learning training export external"
     ),
     "index": (
-        "errors arrays progress durable layout schema1 catalogue artefacts search build_settings "
-        "manifest snapshot verification"
+        "errors arrays progress text durable layout schema1 catalogue artefacts search "
+        "build_settings manifest snapshot verification"
     ),
     "indexer": (
         "errors stages reading dataset output collection quality groups map options encoding "

@@ -56,6 +56,35 @@ def test_a_build_takes_what_a_file_says(place, capsys, encoder):
     )
 
 
+def test_metadata_with_line_ends_of_old_macs(place, encoder):
+    """A CSV file with CR only, as some Macs still write, says the same as any other."""
+    file = place / "metadata.csv"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r"))
+    build(place, encoder)
+    assert metadata(place) == THREE
+
+
+def test_labels_from_a_spreadsheet_and_files_from_a_mac(encoder, tmp_path, capsys):
+    """Semicolons, `Path`, backslashes and NFC names label each file, whose names are in NFD."""
+    folder = tmp_path / "images" / "Scho\u0308n"
+    write_pictures(folder, 4)
+    build = ("build", tmp_path / "images", "--data", tmp_path / "data")
+    assert run(*build, "--encoder", encoder, "--clusters", 2) == 0
+    labels = [f"Sch\u00f6n\\{i:03}.png;{'fox' if i % 2 else 'owl'}" for i in range(4)]
+    lines = ["Path;Species", *labels]
+    (tmp_path / "labels.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    capsys.readouterr()
+    evaluate = ("evaluate", "--data", tmp_path / "data", "--labels", tmp_path / "labels.csv")
+    assert run(*evaluate, "--column", "species", "--json") == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["n_queries"], err) == (4, "")
+
+    lines.append("./Sch\u00f6n/000.png;owl")
+    (tmp_path / "labels.csv").write_text("\r".join(lines), encoding="utf-16")
+    assert run(*evaluate) == 1
+    assert "line 6 repeats 'Sch\u00f6n/000.png' of line 2" in capsys.readouterr().err
+
+
 def test_a_mistake_in_the_file_stops_a_build_before_it_begins(place, capsys, encoder):
     """One sentence with the line, exit code 1, and the old snapshot stays."""
     before = DataFolder(place / "data").current_id()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from indexer.collection.metadata_file import MetadataFile
-from indexer.errors import BadMetadata
+from indexer.errors import BadTable
 
 
 def read(tmp_path, content, name="metadata.csv"):
@@ -102,7 +102,18 @@ def test_the_first_path_with_a_line_counts_and_strangers_are_listed(tmp_path):
         ('path,x\n"a.png,1\n', "line 2 is not CSV"),
         ('path,x\na.png,"1\n2"\nb.png,"1"2\n', "line 4 is not CSV"),
         (b"path,x\na.png,\xe9\n", "line 2 is not UTF-8"),
-        ("path,x".encode("utf-16"), "line 1 is not UTF-8"),
+        ("path,x\na.png,1".encode("utf-16-le"), "line 1 is not text"),
+        ("path,x\ra.png,1\ra.png,2\r", "line 3 repeats 'a.png' of line 2"),
+        ("path,x\ra.png,1,2\r", "line 2 has 3 values for 2 columns"),
+        ('path,x\r"a.png","1\r2"\rb.png\r', "line 4 has 1 value for 2 columns"),
+        (b"path,x\ra.png,\xe9\r", "line 2 is not UTF-8"),
+        (b"\xff\xfep\x00a\x00t\x00h\x00\n\x00\x00\xd8", "line 2 is not UTF-16"),
+        ("sep=;\r\npath;x\r\na.png;1;2\r\n", "line 3 has 3 values for 2 columns"),
+        ("sep=;\npath,x\na.png,1\n", "line 2 has no column `path`"),
+        ("\n\nname,x\na.png,1\n", "line 3 has no column `path`"),
+        ('{"path": "a.png", "x": 1, "x": 2}\n', "line 1 has two values of 'x'"),
+        ('{"path": "a.png"}\n{"path": "b.png", "Path": "c.png"}\n', "line 2 has two paths"),
+        ('{"path": "a.png"}\r{"path": "a.png"}\r', "line 2 repeats 'a.png' of line 1"),
         ("path,x\na.png," + "y" * 200_000, "line 2 is not CSV"),
         ('{"path": "a.png"}\n[1]\n', "line 2 is not a JSON object"),
         ('{"path": "a.png"}\n{"path"\n', "line 2 is not a JSON object"),
@@ -118,7 +129,7 @@ def test_the_first_path_with_a_line_counts_and_strangers_are_listed(tmp_path):
 )
 def test_a_mistake_is_one_sentence_with_its_line(tmp_path, content, message):
     """So that it can be mended at once."""
-    with pytest.raises(BadMetadata) as error:
+    with pytest.raises(BadTable) as error:
         read(tmp_path, content)
     assert message in str(error.value)
     assert len(str(error.value).splitlines()) == 1
@@ -126,5 +137,5 @@ def test_a_mistake_is_one_sentence_with_its_line(tmp_path, content, message):
 
 def test_a_file_that_is_not_there(tmp_path):
     """The sentence names it."""
-    with pytest.raises(BadMetadata, match=r"none\.csv cannot be read: No such file"):
+    with pytest.raises(BadTable, match=r"none\.csv cannot be read: No such file"):
         MetadataFile.read(tmp_path / "none.csv")

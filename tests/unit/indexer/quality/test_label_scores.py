@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from index.snapshot import DataFolder
-from indexer.errors import BadLabels
+from indexer.errors import BadLabels, BadTable
 from indexer.quality.label_scores import labels_of, rankings
 from tests.helpers.matrices import at_angles
 from tests.helpers.published import publish_vectors
@@ -60,10 +60,21 @@ def test_labels_are_read_by_path(snapshot, tmp_path):
     assert labels_of(snapshot, "folders") == {0: ".", 1: ".", 2: "."}
 
 
+def test_lines_without_a_picture_are_counted(snapshot, tmp_path):
+    """A path that is misspelt is not silently passed over."""
+    file = tmp_path / "labels.csv"
+    file.write_text("path,species\n0.png,fox\nother.png,lion\n1.jpg,owl\n")
+    said = []
+
+    assert labels_of(snapshot, str(file), say=said.append) == {0: "fox"}
+    assert said == ["labels: 2 lines match no picture (the first: 'other.png')"]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("name,species\n0.png,fox\n", "needs the columns `path`"),
+        ("name,species\n0.png,fox\n", "line 1 has no column `path`"),
+        ("path,species\n0.png\n", "line 2 has 1 value for 2 columns"),
         ("path\n0.png\n", "needs the columns `path` and `a label`"),
         ("path,species\nelse/0.png,fox\n", "labels none of the pictures"),
     ],
@@ -72,13 +83,13 @@ def test_labels_that_cannot_be_used_are_explained(snapshot, tmp_path, text, sent
     """The sentence says which column or which paths are wanted."""
     (tmp_path / "labels.csv").write_text(text)
 
-    with pytest.raises(BadLabels, match=sentence):
+    with pytest.raises((BadLabels, BadTable), match=sentence):
         labels_of(snapshot, str(tmp_path / "labels.csv"))
 
 
 def test_a_labels_file_that_is_missing_is_named(snapshot, tmp_path):
     """No traceback for a wrong path."""
-    with pytest.raises(BadLabels, match="nowhere.csv cannot be read"):
+    with pytest.raises(BadTable, match="nowhere.csv cannot be read"):
         labels_of(snapshot, str(tmp_path / "nowhere.csv"))
 
 
