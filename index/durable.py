@@ -6,8 +6,11 @@ folder has been synced.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # of file systems that can sync files only
 
 
 def sync_file(path: Path) -> None:
@@ -20,8 +23,16 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of names has reached the disk."""
-    sync_file(path)  # a folder is synced through a descriptor too
+    """Wait until a folder's list of names has reached the disk.
+
+    Some file systems, such as shared folders of virtual machines, can sync files only. There is
+    nothing else to do on them.
+    """
+    try:
+        sync_file(path)  # a folder is synced through a descriptor too
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import weakref
@@ -58,6 +59,8 @@ from index.search.topk import TopKTable
 KEPT = 3  # snapshots kept after a publication, including the new one
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # errors of file systems without locks
 _SMALL_BYTES = 1 << 20  # the checksums of files up to this size are checked at every opening
+
+_ID = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 open_snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
@@ -404,10 +407,13 @@ class DataFolder:
         return Snapshot.open(self.snapshots / snapshot_id)
 
     def ids(self) -> list[str]:
-        """Return the ids of all published snapshots, oldest first."""
+        """Return the ids of all published snapshots, oldest first.
+
+        A NAS or a desktop may keep folders of its own among them, such as @eaDir or #recycle.
+        """
         if not self.snapshots.is_dir():
             return []
-        return sorted(p.name for p in self.snapshots.iterdir() if not p.name.startswith("."))
+        return sorted(p.name for p in self.snapshots.iterdir() if _ID.fullmatch(p.name))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -493,8 +499,9 @@ class DataFolder:
 
     def _remove_leftovers(self) -> None:
         if self.snapshots.is_dir():
-            for path in self.snapshots.glob(".*"):
-                shutil.rmtree(path)
+            for path in self.snapshots.iterdir():
+                if path.name.startswith((DRAFT_PREFIX, PRUNED_PREFIX)):
+                    shutil.rmtree(path)
 
 
 def _is_open(path: Path) -> bool:

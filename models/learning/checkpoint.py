@@ -3,6 +3,7 @@
 The file is an .npz with the arrays, and with everything else as JSON.
 """
 
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from models.learning.schedule import Schedule
 
 FILE_NAME = "checkpoint.npz"
 SCHEMA_VERSION = 1
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # of file systems that can sync files only
 Arrays = list[NDArray[Any]]
 
 
@@ -171,5 +173,8 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)

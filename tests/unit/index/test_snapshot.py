@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -89,6 +90,37 @@ def test_leftovers_of_a_killed_run_are_cleared_by_the_next(data):
 
     with data.locked():
         assert list(data.snapshots.iterdir()) == []
+
+
+def test_foreign_files_among_snapshots_are_left_alone(data, unit_vectors):
+    """What a NAS, a desktop or a person puts there is no snapshot and is never removed."""
+    data.snapshots.mkdir(parents=True)
+    (data.snapshots / ".DS_Store").write_bytes(b"x")
+    names = ["#recycle", "@eaDir", ".Trash-1000", "20261122T202730164593Z-ab1cba08 copy"]
+    for name in names:
+        (data.snapshots / name).mkdir()
+        (data.snapshots / name / "precious").write_bytes(b"x")
+
+    ids = [publish_vectors(data, unit_vectors(3, seed=seed)) for seed in range(3)]
+    assert data.ids() == ids
+    assert data.prune(keep=1) == ids[:2]
+    left = {path.name for path in data.snapshots.iterdir()}
+    assert left == {*names, ".DS_Store", ids[2]}
+    assert all((data.snapshots / name / "precious").exists() for name in names)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_file_system_that_cannot_sync_folders(data, unit_vectors, monkeypatch, code):
+    """Publishing goes on where only files can be synced, such as in shared folders of a VM."""
+    fsync = os.fsync
+
+    def files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    assert publish_vectors(data, unit_vectors(3)) == data.current_id()
 
 
 def test_two_indexers_cannot_mix(data):

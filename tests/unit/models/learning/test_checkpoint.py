@@ -1,3 +1,6 @@
+import errno
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +84,22 @@ def test_save_state_leaves_the_old_one_when_it_fails(
     with pytest.raises(OSError, match="no space"):
         save_state(state(4), tmp_path)
     assert load_state(tmp_path).step == 3
+
+
+def test_save_state_where_folders_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shared folders of virtual machines can sync files only; the checkpoint is saved."""
+    fsync = os.fsync
+
+    def files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    save_state(state(4), tmp_path)
+    assert load_state(tmp_path).step == 4
 
 
 def test_save_state_leaves_one_file(tmp_path: Path) -> None:
