@@ -304,8 +304,14 @@ class Catalogue:
         return self._row_of("sha256", digest)
 
     def row_of_pixels(self, digest: str) -> int | None:
-        """Return the lowest row whose pixels have this SHA-256, or None if there is none."""
+        """Return the lowest row with this pixel digest, or None. Such rows have equal vectors."""
         return self._row_of("pixel_digest", digest)
+
+    def full_digests(self, pixel_digest: str) -> dict[int, str | None]:
+        """Return the full digest of each row with a pixel digest, by row."""
+        column = next(self._present(["full_digest"]))
+        sql = f"SELECT row, {column} FROM images WHERE pixel_digest = ?"
+        return dict(self._database.execute(sql, (pixel_digest,)).fetchall())
 
     def close(self) -> None:
         """Close the file. No thread may be reading from it."""

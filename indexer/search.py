@@ -12,7 +12,7 @@ from index.search.response import SearchResponse, respond
 from index.snapshot import Snapshot
 from indexer.reading import open_picture
 from models.encoder import Encoder
-from models.preprocess import file_digest, pixel_digest, to_pixels
+from models.preprocess import file_digest, full_digest, pixel_digest, to_pixels
 
 
 def search(snapshot: Snapshot, image: Path, limit: int) -> SearchResponse:
@@ -33,11 +33,13 @@ def search(snapshot: Snapshot, image: Path, limit: int) -> SearchResponse:
         If the file cannot be read as a picture.
     """
     with open_picture(image) as file:
-        pixels = functools.cache(lambda: to_pixels(file.decode()))
+        picture = functools.cache(file.decode)
+        pixels = functools.cache(lambda: to_pixels(picture()))
         query = query_of_picture(
             snapshot,
             file_digest(file.data),
             lambda: pixel_digest(pixels()),
+            lambda: full_digest(picture()),
             lambda: Encoder.open(snapshot.folder / ENCODER_FILE).encode_query(pixels()),
         )
     return respond(snapshot, query, Options(limit=limit))

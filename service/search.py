@@ -15,7 +15,7 @@ from index.search.filters import Filter, passing_rows
 from index.search.queries import Query, query_of_picture
 from index.search.ranking import Options
 from index.search.response import SearchResponse, respond
-from models.preprocess import file_digest, pixel_digest
+from models.preprocess import file_digest
 from service.guard import deadline
 from service.images.decoding import Decoded, Decoding
 from service.process.counters import timed
@@ -51,7 +51,8 @@ def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> PreparedQuery
     Returns
     -------
     PreparedQuery
-        "cached" if the collection has this file, or one with the same pixels; else "encoded".
+        "cached" if the collection has this file, or one with the same pixels at full size; else
+        "encoded".
 
     Raises
     ------
@@ -60,11 +61,17 @@ def query_of_bytes(live: Live, data: bytes, decoding: Decoding) -> PreparedQuery
     Overloaded
         If there is no capacity or time to decode it.
     """
-    decoded = functools.cache(lambda: decoding.decode(data))
+    row_of_pixels = live.snapshot.catalogue.row_of_pixels
+    decoded = functools.cache(
+        lambda: decoding.decode(
+            data, needs_full_digest=lambda digest: row_of_pixels(digest) is not None
+        )
+    )
     query = query_of_picture(
         live.snapshot,
         file_digest(data),
-        lambda: pixel_digest(decoded().pixels),
+        lambda: decoded().pixel_digest,
+        lambda: decoded().full_digest or "",
         lambda: _encode(live, decoded()),
     )
     return PreparedQuery(query, decoded() if query.mode == "encoded" else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +53,7 @@ def query_of_picture(
     searchable: Searchable,
     file_digest: str,
     pixel_digest: Callable[[], str],
+    full_digest: Callable[[], str],
     vectors: Callable[[], Vectors],
 ) -> Query:
     """Recognise a picture of the collection by its digests, or encode the picture.
@@ -63,20 +64,37 @@ def query_of_picture(
     file_digest : str
         Hex SHA-256 of the file.
     pixel_digest : callable
-        Returns the digest of the decoded pixels. Called only for an unknown file.
+        Returns the digest of the pixels that the encoder sees. Called only for an unknown file.
+    full_digest : callable
+        Returns the digest of all pixels. Called only if the collection has the pixel digest.
     vectors : callable
         Returns the picture's vector and crop vectors, (1 + m, dim) float32 unit rows. Called only
-        for unknown pixels.
+        for an unknown picture.
 
     Returns
     -------
     Query
-        "cached" if the collection has the file or the same pixels, else "encoded".
+        "cached" if the collection has the file or the same pixels at full size, else "encoded".
     """
     row = searchable.catalogue.row_of_sha256(file_digest)
     if row is None:
-        row = searchable.catalogue.row_of_pixels(pixel_digest())
+        row = _row_of_equal(searchable.catalogue.full_digests(pixel_digest()), full_digest)
     return Query("encoded", vectors()) if row is None else query_of_row(searchable, row)
+
+
+def _row_of_equal(
+    candidates: Mapping[int, str | None], full_digest: Callable[[], str]
+) -> int | None:
+    """Return the lowest row with the same full digest, or else the lowest row without any.
+
+    Rows of schema 1 have no full digest. For them, the pixel digest decides.
+    """
+    without = [row for row, found in candidates.items() if found is None]
+    if len(without) == len(candidates):
+        return min(without, default=None)
+    wanted = full_digest()
+    equal = [row for row, found in candidates.items() if found == wanted]
+    return min(equal or without, default=None)
 
 
 def query_of_row(searchable: Searchable, row: int) -> Query:

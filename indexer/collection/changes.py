@@ -2,7 +2,7 @@
 
 A file with the same path, size and modification time counts as unchanged. Every other file is read
 and compared by its content. A picture whose pixels are known keeps its vector, even if its file has
-a new name.
+a new name. A record without full digest, as in snapshots of schema 1, is completed from its file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Found:
     Attributes
     ----------
     old : ImageRecord or None
-        The record with the same pixels, or None if the pixels are new.
+        The record with the same pixel digest, which has the same vector, or None if there is none.
     scanned : Scanned or None
         What was read; None if the file is unchanged.
     before : ImageRecord or None
@@ -48,6 +48,9 @@ class Changes:
     skipped : list of Skipped
     metadata : list of str
         Pictures that were indexed before and now have other metadata.
+    refreshed : list of str
+        Unchanged pictures whose record was brought up to date, such as with a digest that an
+        older schema does not have.
     """
 
     added: list[str] = field(default_factory=list)
@@ -56,14 +59,15 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     metadata: list[str] = field(default_factory=list)
+    refreshed: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Return whether there is anything to publish."""
-        return self.of_pictures or bool(self.metadata)
+        return self.of_pictures or bool(self.metadata or self.refreshed)
 
     @property
     def of_pictures(self) -> bool:
-        """Whether pictures or their paths changed, and not only metadata."""
+        """Whether pictures or their paths changed, and not only their records."""
         return bool(self.added or self.changed or self.moved or self.removed)
 
     def summary(self) -> str:
@@ -90,7 +94,8 @@ class FolderChanges:
     removed : set of (str, str)
         Path and SHA-256 of pictures that the user removed; they are left out.
     suspects : set of Path, optional
-        Files to read. Default: all files with another size or modification time than before.
+        Files to read. Default: all files with another size or modification time than before, and
+        those whose record has no full digest.
     """
 
     def __init__(
@@ -138,7 +143,8 @@ class FolderChanges:
             status = (self.root / relative).stat()
         except OSError:  # reading it will report the error
             return True
-        return (status.st_size, status.st_mtime_ns) != (record.size_bytes, record.mtime_ns)
+        is_touched = (status.st_size, status.st_mtime_ns) != (record.size_bytes, record.mtime_ns)
+        return is_touched or record.full_digest is None
 
     def _classify(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
         if isinstance(one, Skipped):
@@ -149,9 +155,16 @@ class FolderChanges:
         if (readable_path(one.relative)[0], one.sha256) in self._removed:
             return None
         before = self._note_new_path(one) if record is None else record
-        if record is not None and record.sha256 != one.sha256:
-            self.changes.changed.append(record.path)
+        if record is not None:
+            self._note_known_path(one, record)
         return Found(self._of_same_pixels(one, record), one, before)
+
+    def _note_known_path(self, one: Scanned, record: ImageRecord) -> None:
+        # A new version of a decoder may give an unchanged file other pixels.
+        if (record.sha256, record.pixel_digest) != (one.sha256, one.pixel_digest):
+            self.changes.changed.append(record.path)
+        elif record.full_digest is None:
+            self.changes.refreshed.append(record.path)
 
     def _note_new_path(self, one: Scanned) -> ImageRecord | None:
         """Note an added or moved picture; return the earlier record of a moved one."""

@@ -35,7 +35,7 @@ class Collected:
     before : list of ImageRecord or None
         For each row the record that its picture had before; its metadata is carried over.
     old_rows : list of int
-        For each row the row of `old` that has the same pixels, or -1.
+        For each row the row of `old` that has the same pixel digest, or -1.
     source_rows : list of int
         For each row the row of `source` that has its pixels, or -1.
     skipped : list of Skipped

@@ -6,13 +6,22 @@ decoded. The header gives the number of pixels in advance, so each picture waits
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.preprocess import SIDE_PX, Limits, decode, pixel_count, to_pixels
+from models.preprocess import (
+    SIDE_PX,
+    Limits,
+    decode,
+    full_digest,
+    pixel_count,
+    pixel_digest,
+    to_pixels,
+)
 from service.guard import deadline
 from service.guard.capacity import Capacity
 from service.images.regions import crop
@@ -32,11 +41,17 @@ class Decoded:
         Width and height of the whole upright picture, or of the requested region.
     small : PIL.Image.Image
         The picture at no more than 256 pixels a side, with its aspect ratio.
+    pixel_digest : str
+        Hex SHA-256 of `pixels`.
+    full_digest : str or None
+        Hex SHA-256 of the picture at full size. None if it was not needed.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
     small: Image.Image
+    pixel_digest: str
+    full_digest: str | None = None
 
 
 class Decoding:
@@ -65,7 +80,12 @@ class Decoding:
         self._capacity = Capacity(n_at_a_time, pixels_at_a_time, name="decoding")
         self._wait_s = wait_s
 
-    def decode(self, data: bytes, region: Region | None = None) -> Decoded:
+    def decode(
+        self,
+        data: bytes,
+        region: Region | None = None,
+        needs_full_digest: Callable[[str], bool] = lambda digest: False,
+    ) -> Decoded:
         """Decode a picture file, or a region of it.
 
         Parameters
@@ -74,6 +94,9 @@ class Decoding:
             The whole file.
         region : Region, optional
             Region of the upright picture. Default: the whole picture.
+        needs_full_digest : callable, optional
+            Returns whether a picture with this pixel digest needs its full digest, which can only
+            be computed before the picture is freed. Default: no picture needs it.
 
         Returns
         -------
@@ -95,15 +118,19 @@ class Decoding:
         try:
             # In its own function, so that the picture is freed before its slot is.
             with timed("decode"):
-                return _decoded(data, self.limits, region)
+                return _decoded(data, self.limits, region, needs_full_digest)
         finally:
             self._capacity.release(n_pixels)
 
 
-def _decoded(data: bytes, limits: Limits, region: Region | None) -> Decoded:
+def _decoded(
+    data: bytes, limits: Limits, region: Region | None, needs_full_digest: Callable[[str], bool]
+) -> Decoded:
     picture = decode(data, limits)
     if region is not None:
         picture = crop(picture, region)
     pixels, size = to_pixels(picture), picture.size
+    digest = pixel_digest(pixels)
+    full = full_digest(picture) if needs_full_digest(digest) else None
     picture.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
-    return Decoded(pixels, size, picture)
+    return Decoded(pixels, size, picture, digest, full)

@@ -21,16 +21,24 @@ from models.preprocess import decode, full_digest, pixel_digest, thumbnail, to_p
 from tests.helpers.fakes import FakeEncoder
 
 
-def publish_vectors(data: DataFolder, vectors, top_k=100, table_of=None) -> str:
+def publish_vectors(
+    data: DataFolder, vectors, top_k=100, table_of=None, pixels=None, fulls=None, sizes=None
+) -> str:
     """Publish a snapshot of given vectors, with made-up pictures behind them; return the id.
 
-    `table_of` is another store to make the top-k table of.
+    Pictures with equal vectors are equal, unless their digests are given: `pixels` and `fulls`, one
+    for each picture. `sizes` are their widths. `table_of` is another store to make the top-k table
+    of.
     """
     digests = [hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
+    files = digests if fulls is None else [f"{row + 1:064}" for row in range(len(digests))]
     records = [
-        ImageRecord(row, id_, f"{row}.png", sha, sha, 1, 1, 8, 8, "PNG", full_digest=sha)
-        for row, (id_, sha) in enumerate(zip(image_ids(digests), digests, strict=True))
-    ]
+        ImageRecord(
+            row, id_, f"{row}.png", files[row], (pixels or digests)[row], 1, 1,
+            8 if sizes is None else sizes[row], 8, "PNG", full_digest=(fulls or digests)[row],
+        )
+        for row, id_ in enumerate(image_ids(files))
+    ]  # fmt: skip
     return _publish(data, vectors, records, top_k=top_k, table_of=table_of)
 
 

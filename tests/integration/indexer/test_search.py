@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from index.layout import CROP_ENCODER_FILE, ENCODER_FILE, ENCODER_INFO_FILE
 from index.snapshot import DataFolder
@@ -17,6 +18,7 @@ from tests.helpers.commands import run
 from tests.helpers.pictures import noise_picture, write_pictures
 from tests.helpers.published import publish_pictures
 
+ENCODER_FILE_NAMES = (ENCODER_FILE, ENCODER_INFO_FILE, CROP_ENCODER_FILE)
 N = 14  # twelve pictures, a byte-identical copy, and the pixels of another in another file
 TOP_K = 5
 
@@ -28,7 +30,6 @@ def data(encoder, tmp_path_factory):
     paths = write_pictures(place / "images", 12)
     shutil.copy(paths[3], place / "images" / "zz copy.png")
     noise_picture(3).save(place / "images" / "zz same.bmp")
-    names = (ENCODER_FILE, ENCODER_INFO_FILE, CROP_ENCODER_FILE)
     found = DataFolder(place / "data")
     publish_pictures(
         found,
@@ -37,9 +38,35 @@ def data(encoder, tmp_path_factory):
         top_k=TOP_K,
         n_clusters=3,
         metadata={"003.png": {"title": "Ärger", "tags": ["a", 1, 2.5, None]}},
-        files={name: (encoder / name).read_bytes() for name in names},
+        files={name: (encoder / name).read_bytes() for name in ENCODER_FILE_NAMES},
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def equal_when_shrunk(encoder, tmp_path_factory):
+    """Publish pictures that become equal to the queries below when they are shrunk."""
+    place = tmp_path_factory.mktemp("shrunk")
+    (place / "images").mkdir()
+    Image.new("RGB", (10, 10)).save(place / "images" / "black.png")
+    scan().save(place / "images" / "scan.png")
+    found = DataFolder(place / "data")
+    publish_pictures(
+        found,
+        place / "images",
+        Encoder.open(encoder / ENCODER_FILE),
+        files={name: (encoder / name).read_bytes() for name in ENCODER_FILE_NAMES},
+    )
+    return found
+
+
+def scan(*dots):
+    """Return a page of 1500 x 1500 pixels with a dark line, and some dots of one pixel."""
+    page = Image.new("RGB", (1500, 1500), "white")
+    page.paste((20, 20, 20), (200, 400, 1300, 430))
+    for dot in dots:
+        page.putpixel(dot, (254, 255, 255))
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +144,32 @@ def test_both_search_with_crop_vectors(data, tmp_path, capsys):
     pairs = [{one["id"]: one["score"] for one in way["results"]} for way in (by_command, without)]
     assert all(pairs[0][one] >= pairs[1][one] for one in pairs[0])
     assert pairs[0] != pairs[1]
+
+
+@pytest.mark.parametrize(
+    ("picture", "mode", "path"),
+    [
+        (scan((700, 900)), "encoded", "scan.png"),
+        (scan(), "cached", "scan.png"),
+        (Image.new("RGB", (400, 300)), "encoded", "black.png"),
+        (Image.new("RGB", (20, 5)), "encoded", "black.png"),
+        (Image.new("RGB", (10, 10)), "cached", "black.png"),
+    ],
+    ids=["one pixel", "same scan", "larger black", "black of the same area", "same black"],
+)
+@pytest.mark.parametrize("way", ["command", "service"])
+def test_only_equal_pixels_at_full_size_are_cached(
+    equal_when_shrunk, tmp_path, capsys, way, picture, mode, path
+):
+    """A picture that differs in one pixel, or in its size, is another picture: it is encoded.
+
+    The encoder sees the same 256 x 256 pixels, so its score is 1 all the same.
+    """
+    content = saved(picture, "WEBP", lossless=True)
+    if way == "command":
+        found = command(equal_when_shrunk, tmp_path, capsys, content, 2)
+    else:
+        with running_app(Settings(data=equal_when_shrunk.root), None) as app:
+            found = upload(app.test_client(), content, 2)
+    first = found["results"][0]
+    assert (found["mode"], first["path"], first["score"]) == (mode, path, 1.0)

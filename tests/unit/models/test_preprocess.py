@@ -229,6 +229,69 @@ def test_png_of_a_jpeg_has_the_pixels_of_the_jpeg() -> None:
     assert pixel_digest(to_pixels(decode(jpeg))) == pixel_digest(to_pixels(decode(again)))
 
 
+# How the pixels are stored so that the orientation turns them upright.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+with_orientation = st.sampled_from(["PNG", "WEBP", "TIFF"])
+
+
+def turned(image: Image.Image, format_: str, orientation: int) -> bytes:
+    """Return a lossless file whose pixels are turned, with the tag that turns them upright."""
+    turn = STORED[orientation]
+    stored = image if turn is None else image.transpose(turn)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return file_of(stored, format_, exif=exif, **LOSSLESS[format_])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 40),
+    height=st.integers(1, 40),
+    seed=st.integers(0, 1000),
+    plain=st.sampled_from(sorted(LOSSLESS)),
+    format_=with_orientation,
+    orientation=st.integers(1, 8),
+)
+def test_lossless_copy_has_the_same_digests(
+    width: int, height: int, seed: int, plain: str, format_: str, orientation: int
+) -> None:
+    """Whatever its format, and however its pixels are turned, if its tag turns them upright."""
+    image = random_picture((width, height), seed)
+    one = decode(file_of(image, plain, **LOSSLESS[plain]))
+    other = decode(turned(image, format_, orientation))
+    assert full_digest(one) == full_digest(other) == full_digest(image)
+    assert pixel_digest(to_pixels(one)) == pixel_digest(to_pixels(other))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 40),
+    height=st.integers(1, 40),
+    place=st.floats(0, 1, exclude_max=True),
+    orientation=st.integers(2, 8),
+)
+def test_other_pixels_have_another_full_digest(
+    width: int, height: int, place: float, orientation: int
+) -> None:
+    """One level of one channel is enough, and so is another way up unless it looks the same."""
+    image = random_picture((width, height))
+    pixels = np.array(image)
+    pixels.reshape(-1)[int(place * pixels.size)] ^= 1
+    assert full_digest(Image.fromarray(pixels)) != full_digest(image)
+    way_up = decode(file_of(image.transpose(STORED[orientation]), "PNG"))  # without the tag
+    looks_same = way_up.size == image.size and np.array_equal(np.asarray(way_up), image)
+    assert (full_digest(way_up) == full_digest(image)) == looks_same
+
+
 # Stored pixels A B / C D (two rows); what stands upright for each orientation, by the EXIF standard
 A, B, C, D = RED, GREEN, BLUE, WHITE
 UPRIGHT = {

@@ -25,22 +25,54 @@ def never():
 
 def test_known_file_is_neither_decoded_nor_encoded(colours):
     """The digest of the file alone gives the row and its stored vector."""
-    query = query_of_picture(colours, colours.catalogue.image(2).sha256, never, never)
+    query = query_of_picture(colours, colours.catalogue.image(2).sha256, never, never, never)
     assert (query.mode, query.row, query.examples) == ("cached", 2, ())
     np.testing.assert_array_equal(query.vectors, colours.store.vectors(np.array([2])))
 
 
 def test_known_pixels_are_not_encoded(colours):
     """Another file with the same pixels gives the same query as the row."""
-    digest = colours.catalogue.image(1).pixel_digest
-    query = query_of_picture(colours, UNKNOWN, lambda: digest, never)
+    known = colours.catalogue.image(1)
+    query = query_of_picture(
+        colours, UNKNOWN, lambda: known.pixel_digest, lambda: known.full_digest, never
+    )
     assert (query.mode, query.row) == ("cached", 1)
     np.testing.assert_array_equal(query.vectors, query_of_row(colours, 1).vectors)
 
 
+def test_picture_that_is_equal_only_after_shrinking_is_encoded(colours):
+    """The encoder sees the same pixels, but the pictures are different."""
+    digest = colours.catalogue.image(1).pixel_digest
+    query = query_of_picture(colours, UNKNOWN, lambda: digest, lambda: UNKNOWN, lambda: DARK_RED)
+    assert (query.mode, query.row) == ("encoded", None)
+
+
+@pytest.mark.parametrize(
+    ("full_digests", "row"),
+    [
+        (["a", "b", "c"], 1),
+        (["b", "b", "b"], 0),
+        (["a", "c", "d"], None),
+        ([None, "b", "b"], 1),
+        (["a", None, "c"], 1),
+        (["a", None, None], 1),
+        ([None, None, None], 0),
+    ],
+)
+def test_full_digest_decides_among_equal_pixel_digests(snapshot_of, full_digests, row):
+    """The same picture first; else a row of schema 1, which has no full digest; else none."""
+    snapshot = snapshot_of(
+        [[0, 1]] * 3 + [[1, 0]], pixels="p" * 3 + "q", fulls=[*full_digests, "b"]
+    )
+    full = never if set(full_digests) == {None} else lambda: "b"
+    query = query_of_picture(snapshot, UNKNOWN, lambda: "p", full, lambda: np.float32([[1, 0]]))
+    assert query.row == row
+    assert query.mode == ("encoded" if row is None else "cached")
+
+
 def test_unknown_picture_is_encoded(colours):
     """The vectors are those given: the picture's own, then its crop vectors."""
-    query = query_of_picture(colours, UNKNOWN, lambda: UNKNOWN, lambda: DARK_RED)
+    query = query_of_picture(colours, UNKNOWN, lambda: UNKNOWN, never, lambda: DARK_RED)
     assert (query.mode, query.row) == ("encoded", None)
     np.testing.assert_array_equal(query.vectors, DARK_RED)
     np.testing.assert_array_equal(query.vector, DARK_RED[0])
@@ -49,7 +81,7 @@ def test_unknown_picture_is_encoded(colours):
 def test_of_copies_the_lowest_row_is_recognised(snapshot_of):
     """A picture that the collection has twice is the first of the two."""
     snapshot = snapshot_of([[0, 1], [1, 0], [1, 0]])
-    query = query_of_picture(snapshot, snapshot.catalogue.image(2).sha256, never, never)
+    query = query_of_picture(snapshot, snapshot.catalogue.image(2).sha256, never, never, never)
     assert query.row == 1
 
 

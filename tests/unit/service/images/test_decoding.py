@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from models.errors import ImageTooLarge, UnknownFormat
-from models.preprocess import Limits, decode, pixel_count, to_pixels
+from models.preprocess import Limits, decode, full_digest, pixel_count, pixel_digest, to_pixels
 from service.errors import Overloaded
 from service.guard import deadline
 from service.images import decoding
@@ -33,6 +33,19 @@ def test_decoded_is_what_the_encoder_sees_and_little_more():
     assert found.size == (900, 300)
     assert found.small.size == (256, 85)
     assert found.small.getpixel((0, 0)) == (9, 200, 30)
+
+
+def test_full_digest_is_computed_only_where_it_is_needed():
+    """The pixel digest says whether."""
+    data = picture_bytes((9, 200, 30), (900, 300))
+    wanted = pixel_digest(to_pixels(decode(data)))
+    found = Decoding(Limits()).decode(data)
+    assert (found.pixel_digest, found.full_digest) == (wanted, None)
+    found = Decoding(Limits()).decode(data, needs_full_digest=lambda digest: digest == wanted)
+    assert found.full_digest == full_digest(decode(data))
+    other = picture_bytes((9, 200, 31), (900, 300))
+    found = Decoding(Limits()).decode(other, needs_full_digest=lambda digest: digest == wanted)
+    assert found.full_digest is None
 
 
 def test_pixels_are_counted_without_decoding():
