@@ -49,22 +49,27 @@ class CountedReads(io.BytesIO):
         The whole file.
     format_ : str
         As `formats.format_of` names it.
+
+    Attributes
+    ----------
+    reads_left : int
+        Reads until the decoder is stopped.
     """
 
     def __init__(self, data: bytes, format_: str) -> None:
         super().__init__(data)
         self._format = format_
         # The run-length code of a BMP costs a read per byte; `check_decoding` limits it.
-        self._reads_left = len(data) if format_ == "BMP" else 10_000 + len(data) // 256
+        self.reads_left = len(data) if format_ == "BMP" else 10_000 + len(data) // 256
         self._exif_blocks_left = MAX_EXIF_BLOCKS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as `io.BytesIO` does; raise `UndecodableImage` after too many reads."""
         piece = super().read(size)
-        self._reads_left -= 1
+        self.reads_left -= 1
         if piece.startswith(b"Exif\0\0"):
             self._exif_blocks_left -= 1
-        if self._reads_left < 0 or self._exif_blocks_left < 0:
+        if self.reads_left < 0 or self._exif_blocks_left < 0:
             raise UndecodableImage(
                 f"the {self._format} picture has more pieces than a picture needs: "
                 "save it again or remove it"

