@@ -1,9 +1,9 @@
 """Use cases: what each command does, without the command line.
 
-A run reads pictures, chooses an encoder, makes the parts of the next snapshot and publishes it; see
-`indexer.publishing` for the stages. All files are written into a draft beside the live snapshot.
-Readers see nothing of it before the last rename. An interrupted run leaves only the checkpoints of
-a training, which the next run resumes.
+A run reads pictures, chooses an encoder, makes the parts of the next snapshot and publishes it. See
+`indexer.publishing` for the stages. All files are written to a draft, which readers do not see
+before the last rename. An interrupted run leaves only the checkpoints of a training, which the next
+run resumes.
 """
 
 from __future__ import annotations
@@ -61,11 +61,13 @@ class Built:
     Attributes
     ----------
     snapshot_id : str
-    n_images, n_zero_encodings : int
-        Pictures, and those of them whose encoding was zero.
+    n_images : int
+        Number of pictures.
+    n_zero_encodings : int
+        Number of pictures whose encoding was zero.
     skipped : list of Skipped
     seconds : dict of str to float
-        By stage.
+        Duration of each stage.
     check : SelfCheck or None
         None if the collection is too small for a quality check.
     """
@@ -86,10 +88,10 @@ class Reindexed:
     ----------
     changes : Changes
     snapshot_id : str or None
-        None if nothing was published: nothing changed, or it was a dry run.
+        None if nothing was published because nothing changed or it was a dry run.
     n_images : int
     seconds : dict of str to float
-        By stage.
+        Duration of each stage.
     check : SelfCheck or None
         None if the quality was not checked again.
     """
@@ -107,15 +109,15 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
     Raises
     ------
     IndexerError, ModelsError, IndexFailure
-        With one sentence that says what to do; the snapshot published before is unchanged.
+        With a message that says what to do. The live snapshot is then unchanged.
     """
     folder = _folder_of(data, options)
     with data.locked():
         check_disk(data, len(folder.files), options.cache_bytes)
-        named = named_encoder(data, options, stages)  # a wrong one is refused before reading
+        named = named_encoder(data, options, stages)  # fails before any picture is read
         with data.draft() as draft, _pixel_source(data, folder, options.cache_bytes) as source:
             collected, settings = _collect_to_build(data, options, folder, source, draft, stages)
-            if options.groups.n_clusters is not None:  # refused before training
+            if options.groups.n_clusters is not None:  # fail before the training
                 check_n_clusters(options.groups.n_clusters, len(collected.records))
             encoder_folder = named or find_or_train_encoder(data, options, collected, stages)
             parts = Parts(collected, encoder_folder, settings, draft.folder, stages)
@@ -132,7 +134,7 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
 
 
 def train(data: DataFolder, options: BuildOptions, stages: Stages) -> Path:
-    """Train an encoder on a folder of pictures and return the folder that holds it.
+    """Train an encoder on a folder of pictures, and return the encoder's folder.
 
     Nothing is published. A `build` of the same pictures with the same options uses the encoder.
     """
@@ -161,7 +163,7 @@ def _collect_to_build(
     draft: SnapshotDraft,
     stages: Stages,
 ) -> tuple[Collected, BuildSettings]:
-    """Read all pictures with their metadata; return the settings of the build as well."""
+    """Read all pictures with their metadata. Return them and the settings of the build."""
     with _snapshot_with_metadata(data, options) as live:
         update = metadata_update(live, options.metadata, stages)
         collected = _collect_all(options, folder, source, draft, stages)
@@ -181,7 +183,7 @@ def _collect_to_build(
 def _snapshot_with_metadata(
     data: DataFolder, options: BuildOptions
 ) -> AbstractContextManager[Snapshot | None]:
-    """Open the live snapshot if the build takes over its metadata."""
+    """Open the live snapshot if the build keeps its metadata."""
     return data.open_current() if options.keep_metadata else nullcontext()
 
 
@@ -192,7 +194,7 @@ def _collect_all(
     draft: SnapshotDraft,
     stages: Stages,
 ) -> Collected:
-    """Read all pictures; refuse a folder without any: NoPictures, PicturesSkipped."""
+    """Read and check all pictures; errors as `check_pictures`."""
     collected = collect(folder, source, draft.folder, stages)
     check_pictures(collected, options.strict)
     stages.say(f"{len(collected.records):,} pictures, {len(collected.skipped):,} skipped")
@@ -200,7 +202,7 @@ def _collect_all(
 
 
 def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reindexed:
-    """Bring the live snapshot up to date with its folder; encode only what is new.
+    """Update the live snapshot from its folder, and encode only new pictures.
 
     Raises
     ------
@@ -247,9 +249,9 @@ def retrain(
 def add(
     data: DataFolder, paths: list[Path], stages: Stages, metadata: Path | None = None
 ) -> Reindexed:
-    """Add single files of the image root to the live snapshot; ignore every other change.
+    """Add single files of the image root to the live snapshot, and ignore all other changes.
 
-    The `metadata` file applies to these files only and is not remembered.
+    The `metadata` file applies only to these files. Later runs do not read it again.
 
     Raises
     ------
@@ -259,7 +261,7 @@ def add(
     with data.locked(), data.open_current() as live:
         wanted = [relative_to_root(path, live.image_root) for path in paths]
         files = sorted({*catalogued(live.catalogue), *wanted}, key=path_order)
-        folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set(wanted))
+        folder = FolderChanges(live.image_root, files, live.catalogue, to_read=set(wanted))
         update = metadata_update(live, metadata, stages)
         if update is not None:
             also = () if metadata is None else {readable_path(path)[0] for path in wanted}
@@ -268,23 +270,31 @@ def add(
 
 
 def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
-    """Remove single pictures from the live snapshot; their files stay, but `reindex` skips them.
+    """Remove single pictures from the live snapshot. Their files stay, but `reindex` skips them.
 
     Raises
     ------
     UnknownImage
-        If one of the ids is unknown; then nothing is removed.
+        If one of the ids is unknown. Then no picture is removed.
     """
     with data.locked(), data.open_current() as live:
         rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
-        files = catalogued(live.catalogue, leave_out=rows)
-        folder = FolderChanges(live.image_root, files, live.catalogue, suspects=set())
+        files = catalogued(live.catalogue, exclude=rows)
+        folder = FolderChanges(live.image_root, files, live.catalogue, to_read=set())
         options = ReindexOptions(may_lose_most=True)
         return _update(data, live, folder, options, stages, removed_rows=rows)
 
 
 def check_sound(snapshot: Snapshot) -> None:
-    """Refuse a damaged snapshot or a wrong encoder: raise CorruptSnapshot or ModelMismatch."""
+    """Check all files and the encoder of a snapshot.
+
+    Raises
+    ------
+    CorruptSnapshot
+        If a file is damaged.
+    ModelMismatch
+        If the encoder is not the one that made the vectors.
+    """
     snapshot.check_files()
     check_encoder_of(snapshot)
 
@@ -308,7 +318,7 @@ def _update(
         changes.metadata += paths_with_new_metadata(collected)
         if options.is_dry_run or not changes:
             if not options.is_dry_run:
-                data.prune()  # a run killed after its publication did not get to this
+                data.prune()  # an earlier run may have been killed between publication and pruning
             return Reindexed(changes, None, len(collected.records), stages.seconds)
         if not options.may_lose_most:
             check_loss(changes, len(live), folder.root)
@@ -329,7 +339,7 @@ def cluster(
     labels: tuple[str, str | None] | None = None,
     sheets: Path | None = None,
 ) -> Clusters:
-    """Group the live snapshot anew and publish it; all other files are hard-linked.
+    """Group the live snapshot again and publish it. All other files are hard-linked.
 
     Parameters
     ----------
@@ -339,7 +349,11 @@ def cluster(
     labels : (str, str or None), optional
         Source of known classes to compare the groups with; see `label_scores.labels_of`.
     sheets : Path, optional
-        Folder for a picture sheet of each group.
+        Folder for a sheet of thumbnails of each group.
+
+    Returns
+    -------
+    Clusters
     """
     with data.locked(), data.open_current() as live, data.draft() as draft:
         check_sound(live)
@@ -364,7 +378,7 @@ def _classes(live: Snapshot, source: str, column: str | None, stages: Stages) ->
 def partition(
     data: DataFolder, out: Path, mode: str, force: bool, images: Path | None, stages: Stages
 ) -> PartitionResult:
-    """Put the pictures of the live snapshot into one folder per group.
+    """Write the pictures of the live snapshot to one folder per group.
 
     Raises
     ------
@@ -373,7 +387,7 @@ def partition(
     """
     with data.open_current() as live:
         if live.clusters is None:
-            raise NoGroups("This collection has no groups. Run `cluster` first.")
+            raise NoGroups("This collection has no groups. Run `bin/lookalike cluster` first.")
         root = images or live.image_root
         labels = live.clusters.labels
         members = [
@@ -393,19 +407,19 @@ def partition(
 def describe_snapshots(data: DataFolder) -> list[dict[str, Any]]:
     """Return id, created, n_images, size_bytes and current of every snapshot, oldest first.
 
-    For a snapshot that cannot be read, created and n_images are None, `problem` says why, and the
-    size is that of the files in its folder.
+    If a snapshot cannot be read, created and n_images are None, `problem` gives the reason, and the
+    size is that of the files in the folder.
     """
     live = data.current_id()
     return [
         {"id": snapshot_id}
-        | _facts_of(data.snapshots / snapshot_id)
+        | _description(data.snapshots / snapshot_id)
         | {"current": snapshot_id == live}
         for snapshot_id in data.ids()
     ]
 
 
-def _facts_of(folder: Path) -> dict[str, Any]:
+def _description(folder: Path) -> dict[str, Any]:
     try:
         manifest = Manifest.load(folder / MANIFEST_FILE)
     except (CorruptSnapshot, NewerSchema) as error:

@@ -2,9 +2,10 @@
 
     read -> train, export -> encode -> top-k -> groups -> map -> check -> publish
 
-`collection.records` reads the pictures and `encoding.choice` trains the encoder; the other stages
-are here. A run may start from an old snapshot. Then each stage updates that snapshot's part, or
-leaves the file to be hard-linked. A build starts from nothing, so each stage makes its part anew.
+`collection.records` reads the pictures, and `encoding.choice` trains the encoder. The other stages
+are here. If a run starts from an old snapshot, each stage updates its part of the snapshot, or
+marks the files to be hard-linked. A build starts from nothing, so each stage computes its part from
+scratch.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from indexer.encoding.choice import copy_encoder
 from indexer.encoding.vectors import write_vectors
 from indexer.groups.clustering import Grouping
 from indexer.groups.stage import group, regroup
-from indexer.map.positions import carry_map, draw_map
+from indexer.map.positions import draw_map, update_map
 from indexer.quality.altered_copies import SelfCheck
 from indexer.quality.build_check import check_build, check_encoder
 from indexer.quality.drift import drift_after, has_drifted
@@ -52,8 +53,8 @@ from indexer.stages import Stages
 from models.encoder import Encoder
 
 _RECORD_FILES = (CATALOGUE_FILE, SKIPPED_FILE, REMOVED_FILE)
-_BYTES_PER_PICTURE = 48 << 10  # vector 16 KiB, thumbnail about 20, table and catalogue the rest
-_SPARE_BYTES = 256 << 20  # network, plots, and other programs
+_BYTES_PER_PICTURE = 48 << 10  # vector 16 KiB, thumbnail about 20 KiB, table, catalogue
+_SPARE_BYTES = 256 << 20  # encoder, plots, and other programs
 _LIBRARIES = ("tensorflow", "ai-edge-litert", "faiss-cpu", "numpy", "pillow")
 
 
@@ -68,9 +69,9 @@ class Parts:
     encoder_folder : Path
         Folder of encoder.tflite and the files beside it.
     settings : BuildSettings
-        What the run was asked for; the stages add what they find out.
+        Options of the run. The stages add their results.
     folder : Path
-        Where the files are written.
+        Folder that the files are written to.
     stages : Stages
     linked : set of str
         Files of the old snapshot that are still valid.
@@ -87,20 +88,20 @@ class Parts:
     check: SelfCheck | None = None
     _encoder: Encoder = field(init=False)
     _store: VectorStore = field(init=False)
-    _old_rows: Rows = field(init=False)  # for each row its row in the old snapshot, or -1
+    _old_rows: Rows = field(init=False)  # for each row, its row in the old snapshot, or -1
     _table: TopKTable = field(init=False)
     _drift: Drift = field(init=False)
-    _are_groups_carried: bool = field(init=False, default=False)
+    _keeps_medoids: bool = field(init=False, default=False)
 
     def make(self) -> Manifest:
-        """Run the stages; return the manifest, complete except for its date and files.
+        """Run the stages, and return the manifest without its date and files.
 
         Raises
         ------
         NoPictures
-            If no picture is left, because the files vanished meanwhile.
+            If all files were removed or changed during the run.
         EncodingsAlike
-            If the encoder of a build gives different pictures the same vector.
+            If the encoder of a build gives different pictures nearly the same vector.
         """
         steps = {
             "encode": self._encode,
@@ -124,7 +125,7 @@ class Parts:
         )
 
     def keep(self) -> Manifest:
-        """Link all parts of the old snapshot, as only metadata changed; return the manifest."""
+        """Link all parts of the old snapshot if only metadata changed, and return the manifest."""
         assert self.collected.old is not None
         old = self.collected.old.manifest
         (self.folder / THUMBNAILS_FILE).unlink()  # equal to the old file, which is linked
@@ -163,15 +164,15 @@ class Parts:
             return
         n_changed = self._drift.groups
         if regroup(old, store, self._old_rows, n_changed, self.folder, self.stages):
-            self._are_groups_carried = True
+            self._keeps_medoids = True
             self.linked.add(ELBOW_PLOT_FILE)
         else:
             self._drift = replace(self._drift, groups=0)
 
     def _make_map(self) -> None:
-        # If so much changed that the groups were made anew, the map is laid out anew, too.
-        old = self.collected.old if self._are_groups_carried else None
-        if old is None or not carry_map(old, self._table, self._old_rows, self.folder):
+        # If so many pictures changed that the groups were computed again, so is the map.
+        old = self.collected.old if self._keeps_medoids else None
+        if old is None or not update_map(old, self._table, self._old_rows, self.folder):
             draw_map(self._store, self.settings.seed).save(self.folder)
 
     def _check_quality(self) -> None:
@@ -192,7 +193,7 @@ class Parts:
         self._drift = replace(self._drift, quality=0)
 
     def _check_fit(self) -> None:
-        """Measure how well the encoder fits the new pictures; warn if it fits worse than before."""
+        """Measure the fit of the encoder to new pictures, and warn if it is worse than before."""
         old, source = self.collected.old, self.collected.source
         source_rows = np.array(self.collected.source_rows, np.int64)
         new = np.flatnonzero(source_rows >= 0)
@@ -216,7 +217,7 @@ def publish(
     linked: Iterable[str] = (),
     collected: Collected | None = None,
 ) -> str:
-    """Publish a draft as the live snapshot, remove the oldest ones, and return its id.
+    """Publish a draft as the live snapshot, and remove the oldest snapshots.
 
     Parameters
     ----------
@@ -226,10 +227,15 @@ def publish(
         Complete except for its date and files.
     stages : Stages
     old : Snapshot, optional
+        Snapshot to link files from.
     linked : iterable of str
-        Files of `old` that the draft has not made; they are hard-linked if they exist.
+        Files of `old` that are hard-linked, if they exist.
     collected : Collected, optional
-        Pictures whose records are written. Default: none, as the old catalogue is linked.
+        Pictures whose records are written. Default: none, because the old catalogue is linked.
+
+    Returns
+    -------
+    snapshot_id : str
     """
     with stages.stage("publish"):
         if collected is not None:
@@ -249,7 +255,7 @@ def _write_records(folder: Path, collected: Collected) -> None:
 
 
 def check_disk(data: DataFolder, n_files: int, cache_bytes: int) -> None:
-    """Refuse to start a run that would not fit on the disk: raise DiskFull."""
+    """Raise DiskFull if there is too little free disk space for a run."""
     cache = min(cache_bytes, n_files * 256 * 256 * 3)
     needed = n_files * _BYTES_PER_PICTURE + cache + _SPARE_BYTES
     free = shutil.disk_usage(data.root).free

@@ -1,4 +1,4 @@
-"""Search with a picture file: the CLI's counterpart of the service's search."""
+"""Search with a picture file, as the service searches with an upload."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from models.preprocess import file_digest, full_digest, pixel_digest, to_pixels
 
 
 def search(snapshot: Snapshot, image: Path, limit: int) -> SearchResponse:
-    """Return the pictures most similar to a file, as the service does.
+    """Return the pictures most similar to a file.
 
     Parameters
     ----------
     snapshot : Snapshot
     image : Path
-        A picture of the collection is recognised, in any lossless format. Any other picture is
-        encoded, and searched for its crop vectors too.
+        A picture of the collection is recognised in any lossless format. Any other picture is
+        encoded, and the search uses its crop vectors too.
     limit : int
         Maximum number of results.
+
+    Returns
+    -------
+    SearchResponse
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""The command line: reads options, calls one use case, prints its result.
+"""The command line: read options, call one use case, print its result.
 
-Progress goes to stderr, results to stdout. The exit code is 0; 1 for an error, explained in one
-message; 2 for wrong usage; 130 if interrupted. Each other module holds one family of commands.
+Progress goes to stderr, results to stdout. The exit code is 0 for success, 1 for an error with a
+message, 2 for wrong usage, and 130 for an interruption. Each other module has one family of
+commands.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ for _command in _COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line; print one message for each expected error."""
+    """Run the command line, and print a message instead of a traceback for an expected error."""
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     try:
         code = cli.main(arguments, standalone_mode=False)
@@ -64,12 +65,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except _EXPECTED as error:
-        click.echo(f"Error: {_sentence(error)}", err=True)
+        click.echo(f"Error: {_message(error)}", err=True)
         sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)  # --help and --version give a code
+    sys.exit(code if isinstance(code, int) else 0)  # --help and --version return a code
 
 
-def _sentence(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"Out of memory{f' ({error})' if str(error) else ''}. Close other programs."
     if isinstance(error, OSError) and error.filename is not None:

@@ -85,12 +85,12 @@ def build(
         groups=grouping_of(seed, training),
     )
     built = pipeline.build(DataFolder(data), options, stages)
-    terminal.say_skipped(built.skipped)
+    terminal.print_skipped(built.skipped)
     if built.n_zero_encodings:
         stages.say(
             f"{built.n_zero_encodings} pictures have a zero encoding and cannot be told apart"
         )
-    terminal.say_check(built.check)
+    terminal.print_check(built.check)
     stages.say(stages.summary())
     click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
 

@@ -30,7 +30,7 @@ from indexer.output.duplicate_lists import printable
 @click.option(
     "--sheets",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a picture sheet of each group into this folder, medoid first.",
+    help="Write a sheet of thumbnails of each group to this folder, medoid first.",
 )
 def cluster(
     data: Path,
@@ -49,11 +49,11 @@ def cluster(
     known = None if labels is None else (labels, column)
     how = grouping_of(seed, grouping)
     found = pipeline.cluster(DataFolder(data), how, stages, known, sheets)
-    _say_groups(found)
+    _print_groups(found)
     stages.say(stages.summary())
 
 
-def _say_groups(found: Clusters) -> None:
+def _print_groups(found: Clusters) -> None:
     click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
     click.echo(f"number of groups: {found.rule}")
     if found.n_sampled is not None:
@@ -80,7 +80,7 @@ def _say_groups(found: Clusters) -> None:
     help="Read the pictures from this folder, if it has moved.",
 )
 def partition(out: Path, data: Path, mode: str, force: bool, images: Path | None) -> None:
-    """Put the pictures into one folder per group in OUT; the originals are not changed."""
+    """Write the pictures to one folder per group in OUT. The originals are not changed."""
     done = pipeline.partition(DataFolder(data), out, mode, force, images, terminal.stages())
     for path in done.missing[:20]:
         click.echo(f"missing: {printable(path)}", err=True)

@@ -13,7 +13,7 @@ from indexer.groups.clustering import ALGORITHMS, ELBOWS, FASTERPAM, KMEDOIDS, G
 
 
 def _joined(*options: Callable[..., Any]) -> Callable[..., Any]:
-    """Join decorators into one."""
+    """Combine several option decorators into one."""
     return lambda command: functools.reduce(lambda c, option: option(c), reversed(options), command)
 
 
@@ -99,8 +99,8 @@ grouping_options = _joined(
         type=click.Choice(ELBOWS),
         default=KMEDOIDS,
         show_default=True,
-        help="Find the number of groups from the elbow of this error curve; kmeans is what the "
-        "original used, pyclustering takes hours.",
+        help="Find the number of groups from the elbow of this error curve. The original used "
+        "kmeans. pyclustering takes hours.",
     ),
 )
 

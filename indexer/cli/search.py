@@ -52,7 +52,7 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     type=float,
     default=DEFAULT_THRESHOLD,
     show_default=True,
-    help="Join two pictures that score at least this cosine; above 1, only equal pictures.",
+    help="Join two pictures with at least this cosine. Above 1, join only equal pictures.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many groups.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Skip this many groups.")
@@ -62,14 +62,15 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
-    help="Print the groups in this format; json prints one group per line.",
+    help="Print the groups in this format. json prints one group per line.",
 )
 def duplicates(data: Path, threshold: float, limit: int | None, offset: int, form: str) -> None:
     """List groups of identical or nearly identical pictures, largest group first.
 
-    Each group starts with its largest picture; the scores are cosines with that picture.
-    Recompressed and smaller copies score 0.98 or more down to about 250 pixels a side, 0.95 at
-    200, and 0.8 to 0.9 at 128. To find such small copies, lower the threshold.
+    Each group starts with its largest picture. The scores are cosines with that picture.
+    Recompressed and smaller copies have scores of 0.98 or more down to about 250 pixels a side,
+    0.95 at 200 pixels, and 0.8 to 0.9 at 128 pixels. To find such small copies, lower the
+    threshold.
     """
     with DataFolder(data).open_current() as snapshot:
         groups = duplicate_groups(snapshot, threshold)
@@ -96,7 +97,7 @@ def duplicates(data: Path, threshold: float, limit: int | None, offset: int, for
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the worst queries and their neighbours into this JPEG, wrong ones framed.",
+    help="Write a JPEG of the worst queries and their neighbours, with frames around wrong ones.",
 )
 @click.option(
     "--sample",
@@ -133,14 +134,14 @@ def evaluate(
     with DataFolder(data).open_current() as snapshot:
         if labels is None:
             check = evaluating.check_snapshot(snapshot, images, seed, sample, terminal.progress)
-            _say_measures(check.as_dict(), evaluating.check_lines(check), as_json)
+            _print_measures(check.as_dict(), evaluating.check_lines(check), as_json)
             return
         labelled = evaluating.Labelled(snapshot, labels, column, terminal.stages().say)
         if sheet is not None:
             labelled.write_sheet(sheet)
-        _say_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
+        _print_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
 
 
-def _say_measures(measures: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:
+def _print_measures(measures: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:
     for line in [json.dumps(measures, ensure_ascii=False)] if as_json else lines:
         click.echo(line)

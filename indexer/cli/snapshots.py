@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from index.manifest import REMEDY
 from index.snapshot import KEPT, DataFolder
 from index.verification import verify as verify_snapshot
 from indexer import pipeline
@@ -33,10 +34,8 @@ def verify(data: Path, all_rows: bool) -> None:
         for finding in findings:
             click.echo(finding)
         if findings:
-            raise IndexerError(
-                f"Snapshot {snapshot.id} has {len(findings)} faults. Go back with "
-                "`snapshots rollback`, or build again."
-            )
+            n_faults = f"{len(findings)} {'fault' if len(findings) == 1 else 'faults'}"
+            raise IndexerError(f"snapshot {snapshot.id} has {n_faults}: {REMEDY}")
         click.echo(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
 
 
@@ -48,13 +47,13 @@ def verify(data: Path, all_rows: bool) -> None:
     type=click.IntRange(min=0),
     default=exporting.DEFAULT_FULL_LIMIT,
     show_default=True,
-    help="Write the square files for at most this many pictures; for more, the top-k table.",
+    help="Write the square files for at most this many pictures, and the top-k table for more.",
 )
 def export(out: Path, data: Path, full_limit: int) -> None:
     """Export the collection to the folder OUT as plain files: .npy, .csv and .json."""
     with DataFolder(data).open_current() as snapshot:
-        for sentence in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
-            click.echo(sentence, err=True)
+        for message in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
+            click.echo(message, err=True)
     click.echo(f"written to {out}")
 
 
@@ -100,7 +99,7 @@ def rollback(snapshot_id: str, data: Path) -> None:
     "--keep", type=click.IntRange(min=1), default=KEPT, show_default=True, help="Keep this many."
 )
 def prune(data: Path, keep: int) -> None:
-    """Remove all but the newest snapshots, but never the live one or one that is in use."""
+    """Remove all but the newest snapshots, except the live one and those in use."""
     folder = DataFolder(data)
     with folder.locked():
         removed = folder.prune(keep)

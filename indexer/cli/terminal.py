@@ -13,7 +13,7 @@ from indexer.quality.altered_copies import SelfCheck
 from indexer.stages import Stages
 
 
-def say_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
+def print_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
     """Print the first skipped files, each with its reason."""
     if not skipped:
         return
@@ -24,7 +24,7 @@ def say_skipped(skipped: list[Skipped], n_shown: int = 20) -> None:
         click.echo(f"  and {len(skipped) - n_shown:,} more, listed in skipped.json", err=True)
 
 
-def say_check(check: SelfCheck | None) -> None:
+def print_check(check: SelfCheck | None) -> None:
     """Print the result of a quality check, if there was one."""
     if check is not None:
         click.echo(f"check: {check.recall.sentence()}", err=True)

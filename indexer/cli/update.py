@@ -1,4 +1,4 @@
-"""Commands that bring a collection up to date: `reindex`, `add` and `remove`."""
+"""Commands that update a collection: `reindex`, `add` and `remove`."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def reindex(
     """Update the collection from its folder, or from the folder IMAGES.
 
     Only new and changed pictures are encoded, with the same encoder. A moved picture keeps its id.
-    The metadata file is read again; if it has changed, it replaces the metadata of every picture.
+    The metadata file is read again. If it has changed, it replaces the metadata of every picture.
     """
     stages = terminal.stages()
     if retrain and not dry_run:
         built = pipeline.retrain(DataFolder(data), images, stages, metadata)
-        terminal.say_skipped(built.skipped)
+        terminal.print_skipped(built.skipped)
         stages.say(stages.summary())
         click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
         return
     options = ReindexOptions(images, dry_run, yes, metadata)
-    _say_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
+    _print_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
 
 
 @click.command()
@@ -58,9 +58,9 @@ def reindex(
 @metadata_option
 @json_option
 def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: bool) -> None:
-    """Add single pictures to the collection; they must be in its folder."""
+    """Add single pictures to the collection. They must be in its folder."""
     stages = terminal.stages()
-    _say_update(pipeline.add(DataFolder(data), list(paths), stages, metadata), stages, as_json)
+    _print_update(pipeline.add(DataFolder(data), list(paths), stages, metadata), stages, as_json)
 
 
 @click.command()
@@ -73,12 +73,12 @@ def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
     The files stay where they are. `reindex` skips them until `add` adds them again.
     """
     stages = terminal.stages()
-    _say_update(pipeline.remove(DataFolder(data), list(ids), stages), stages, as_json)
+    _print_update(pipeline.remove(DataFolder(data), list(ids), stages), stages, as_json)
 
 
-def _say_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
-    terminal.say_skipped(done.changes.skipped)
-    terminal.say_check(done.check)
+def _print_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
+    terminal.print_skipped(done.changes.skipped)
+    terminal.print_check(done.check)
     stages.say(stages.summary())
     if as_json:
         click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict()))

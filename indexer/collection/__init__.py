@@ -1,1 +1,1 @@
-"""The pictures of a folder as records: what changed, was removed, and their metadata."""
+"""The pictures of a folder as records: changes, removals and metadata."""

@@ -1,8 +1,9 @@
-"""What changed in a folder since it was indexed: new, changed, moved and removed files.
+"""Changes of a folder since it was indexed: new, changed, moved and removed files.
 
 A file with the same path, size and modification time counts as unchanged. Every other file is read
-and compared by its content. A picture whose pixels are known keeps its vector, even if its file has
-a new name. A record without full digest, as in snapshots of schema 1, is completed from its file.
+and compared by its content. A picture with a known pixel digest keeps its vector, even if its file
+has a new name. A record without a full digest, as in snapshots of schema 1, is completed from its
+file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Found:
     old : ImageRecord or None
         The record with the same pixel digest, which has the same vector, or None if there is none.
     scanned : Scanned or None
-        What was read; None if the file is unchanged.
+        The picture as read from its file, or None if the file is unchanged.
     before : ImageRecord or None
         The earlier record of the same path, or of the path that the file was moved from.
     """
@@ -44,7 +45,7 @@ class Changes:
     Attributes
     ----------
     added, changed, moved, removed : list of str
-        `moved` names the new paths.
+        For `moved`, the new paths.
     skipped : list of Skipped
     metadata : list of str
         Pictures that were indexed before and now have other metadata.
@@ -77,25 +78,25 @@ class Changes:
         return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all lists, for JSON."""
+        """Return the JSON value of all lists."""
         return vars(self) | {"skipped": [one.as_dict() for one in self.skipped]}
 
 
 class FolderChanges:
-    """A folder compared with the catalogue of what was indexed before.
+    """A comparison of a folder with the catalogue of an earlier index.
 
     Parameters
     ----------
     root : Path
     files : list of Path
-        Relative to root, in the order of their bytes.
+        Relative to root, sorted by `dataset.path_order`.
     catalogue : Catalogue, optional
-        What was indexed before. Default: nothing, so that every file is new.
-    removed : set of (str, str)
-        Path and SHA-256 of pictures that the user removed; they are left out.
-    suspects : set of Path, optional
-        Files to read. Default: all files with another size or modification time than before, and
-        those whose record has no full digest.
+        Pictures that were indexed before. Default: none, so every file is new.
+    removed : collection of (str, str)
+        Path and SHA-256 of pictures that the user removed. They are ignored.
+    to_read : set of Path, optional
+        Files to read. Default: all files whose size or modification time has changed, and those
+        whose record has no full digest.
     """
 
     def __init__(
@@ -104,39 +105,39 @@ class FolderChanges:
         files: list[Path],
         catalogue: Catalogue | None = None,
         removed: Collection[tuple[str, str]] = (),
-        suspects: set[Path] | None = None,
+        to_read: set[Path] | None = None,
     ) -> None:
         self.changes = Changes()
         self.root, self.files = root, files
-        self._catalogue, self._removed, self._suspects = catalogue, removed, suspects
+        self._catalogue, self._removed, self._to_read = catalogue, removed, to_read
         self._old = {record.raw_path or record.path: record for record in catalogue or ()}
-        names = {_name(relative) for relative in files}
-        self._vanished = {
-            record.path: record for name, record in self._old.items() if name not in names
+        keys = {_path_key(relative) for relative in files}
+        self._missing = {
+            record.path: record for key, record in self._old.items() if key not in keys
         }
 
     def pictures(self, progress: Progress = QUIET) -> Iterator[Found]:
-        """Yield every picture in the order of the paths; read only files that may have changed.
+        """Yield every picture in the order of the paths, and read only files that may have changed.
 
-        `changes` is complete after the last one.
+        `changes` is complete after the last picture.
         """
-        suspects = [relative for relative in self.files if self._is_suspect(relative)]
-        results = scan(self.root, suspects, progress=progress)
-        suspected = set(suspects)
+        to_read = [relative for relative in self.files if self._must_read(relative)]
+        results = scan(self.root, to_read, progress=progress)
+        is_read = set(to_read)
         for relative in self.files:
-            record = self._old.get(_name(relative))
-            if relative not in suspected:
+            record = self._old.get(_path_key(relative))
+            if relative not in is_read:
                 yield Found(record, None, record)
                 continue
             found = self._classify(next(results), record)
             if found is not None:
                 yield found
-        self.changes.removed += self._vanished
+        self.changes.removed += self._missing
 
-    def _is_suspect(self, relative: Path) -> bool:
-        if self._suspects is not None:
-            return relative in self._suspects
-        record = self._old.get(_name(relative))
+    def _must_read(self, relative: Path) -> bool:
+        if self._to_read is not None:
+            return relative in self._to_read
+        record = self._old.get(_path_key(relative))
         if record is None:
             return True
         try:
@@ -154,30 +155,32 @@ class FolderChanges:
             return None
         if (readable_path(one.relative)[0], one.sha256) in self._removed:
             return None
-        before = self._note_new_path(one) if record is None else record
+        before = self._add_new_path(one) if record is None else record
         if record is not None:
-            self._note_known_path(one, record)
-        return Found(self._of_same_pixels(one, record), one, before)
+            self._add_known_path(one, record)
+        return Found(self._record_with_pixels(one, record), one, before)
 
-    def _note_known_path(self, one: Scanned, record: ImageRecord) -> None:
+    def _add_known_path(self, one: Scanned, record: ImageRecord) -> None:
+        """Add a path to `changed` or `refreshed` if its record differs from the file."""
         # A new version of a decoder may give an unchanged file other pixels.
         if (record.sha256, record.pixel_digest) != (one.sha256, one.pixel_digest):
             self.changes.changed.append(record.path)
         elif record.full_digest is None:
             self.changes.refreshed.append(record.path)
 
-    def _note_new_path(self, one: Scanned) -> ImageRecord | None:
-        """Note an added or moved picture; return the earlier record of a moved one."""
+    def _add_new_path(self, one: Scanned) -> ImageRecord | None:
+        """Add a path to `added` or `moved`. Return the earlier record of a moved picture."""
         path = readable_path(one.relative)[0]
-        gone = (old for old, record in self._vanished.items() if record.sha256 == one.sha256)
-        moved_from = next(gone, None)
+        equal = (old for old, record in self._missing.items() if record.sha256 == one.sha256)
+        moved_from = next(equal, None)
         if moved_from is None:
             self.changes.added.append(path)
             return None
         self.changes.moved.append(path)
-        return self._vanished.pop(moved_from)
+        return self._missing.pop(moved_from)
 
-    def _of_same_pixels(self, one: Scanned, record: ImageRecord | None) -> ImageRecord | None:
+    def _record_with_pixels(self, one: Scanned, record: ImageRecord | None) -> ImageRecord | None:
+        """Return a record with the same pixel digest, preferably that of the same path, or None."""
         if record is not None and record.pixel_digest == one.pixel_digest:
             return record
         if self._catalogue is None:
@@ -187,7 +190,7 @@ class FolderChanges:
 
 
 def check_loss(changes: Changes, n_old: int, root: Path) -> None:
-    """Refuse to lose over half of a collection of `n_old` pictures: raise MostWouldBeLost."""
+    """Raise MostWouldBeLost if over half of the `n_old` earlier pictures are missing."""
     if len(changes.removed) * 2 > n_old:
         raise MostWouldBeLost(
             f"{len(changes.removed):,} of {n_old:,} pictures are missing from {root}. Check that "
@@ -196,14 +199,13 @@ def check_loss(changes: Changes, n_old: int, root: Path) -> None:
         )
 
 
-def catalogued(catalogue: Catalogue, leave_out: Collection[int] = ()) -> list[Path]:
-    """Return the files of a catalogue in the order of its rows, without those of some rows."""
-    here = Path()
-    return [record.file_under(here) for record in catalogue if record.row not in leave_out]
+def catalogued(catalogue: Catalogue, exclude: Collection[int] = ()) -> list[Path]:
+    """Return the relative paths of a catalogue in the order of its rows, without some rows."""
+    return [record.file_under(Path()) for record in catalogue if record.row not in exclude]
 
 
 def relative_to_root(path: Path, root: Path) -> Path:
-    """Return a file's path relative to the image root; a link to a file is not resolved.
+    """Return the path of a file relative to the image root. A link to a file is not resolved.
 
     Raises
     ------
@@ -216,7 +218,7 @@ def relative_to_root(path: Path, root: Path) -> Path:
     return absolute.relative_to(root)
 
 
-def _name(relative: Path) -> str | bytes:
-    """Return a key for a path: its text, or its bytes if they are not UTF-8."""
+def _path_key(relative: Path) -> str | bytes:
+    """Return the text of a path, or its bytes if they are not UTF-8."""
     text, raw = readable_path(relative)
     return text if raw is None else raw

@@ -1,8 +1,8 @@
 """Metadata that the user supplies, attached to the records of the pictures.
 
-The manifest remembers the metadata file, and each re-index reads it again. If the file has changed,
-it replaces the metadata of every picture. Otherwise it supplies metadata for new pictures only, and
-all others keep what they have.
+The manifest stores the path of the metadata file, and each re-index reads the file again. If the
+file has changed, it replaces the metadata of every picture. Otherwise it supplies metadata only for
+new pictures, and all others keep theirs.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ class MetadataUpdate:
     ----------
     file : MetadataFile
     for_all : bool
-        Every picture; one without a line gets no metadata. If false, only new pictures.
+        Whether every picture gets its metadata from the file. A picture without a line then has
+        none. If false, only new pictures get theirs from the file.
     also : collection of str
-        Paths of further pictures.
+        Paths of further pictures that get their metadata from the file.
     """
 
     file: MetadataFile
@@ -43,14 +44,14 @@ class MetadataUpdate:
         return self.for_all or before is None or record.path in self.also
 
     def source(self) -> MetadataSource:
-        """Return what the manifest remembers of the file."""
+        """Return the entry of the file in the manifest."""
         return MetadataSource(str(self.file.file), self.file.sha256)
 
 
 def metadata_update(
     old: Snapshot | None, file: Path | None, stages: Stages
 ) -> MetadataUpdate | None:
-    """Return the update from a given file, or else from the file that a snapshot remembers.
+    """Return the update from a given file, or else from the file that a snapshot names.
 
     Raises
     ------
@@ -59,31 +60,31 @@ def metadata_update(
     """
     if file is not None:
         return MetadataUpdate(MetadataFile.read(file))
-    return None if old is None else _remembered_update(old, stages)
+    return None if old is None else _update_from_same_file(old, stages)
 
 
-def _remembered_update(old: Snapshot, stages: Stages) -> MetadataUpdate | None:
-    """Read the remembered file again; if it cannot be read, say so and keep all metadata."""
-    remembered = old.manifest.settings.metadata
-    if remembered is None:
+def _update_from_same_file(old: Snapshot, stages: Stages) -> MetadataUpdate | None:
+    """Read the metadata file of a snapshot again. If this fails, report it and return None."""
+    source = old.manifest.settings.metadata
+    if source is None:
         return None
     try:
-        file = MetadataFile.read(Path(remembered.file))
+        file = MetadataFile.read(Path(source.file))
     except BadTable as error:
         stages.say(f"Metadata is unchanged. {error} To use another file, add --metadata FILE.")
         return None
-    return MetadataUpdate(file, for_all=file.sha256 != remembered.sha256)
+    return MetadataUpdate(file, for_all=file.sha256 != source.sha256)
 
 
 def metadata_source(update: MetadataUpdate | None, old: Snapshot | None) -> MetadataSource | None:
-    """Return what the manifest is to remember: a file that applied to all, or the earlier one."""
+    """Return the entry for the manifest: a file that applied to all pictures, or the old entry."""
     if update is not None and update.for_all:
         return update.source()
     return None if old is None else old.manifest.settings.metadata
 
 
 def attach_metadata(collected: Collected, update: MetadataUpdate | None, stages: Stages) -> None:
-    """Give each record the metadata from the file, or else what its picture had before."""
+    """Set the metadata of each record, from the file or from the picture's earlier record."""
     collected.records = [
         replace(record, metadata=_metadata_for(record, before, update))
         for record, before in zip(collected.records, collected.before, strict=True)
@@ -97,30 +98,30 @@ def _metadata_for(
 ) -> dict[str, Any]:
     if update is None or not update.applies_to(record, before):
         return {} if before is None else before.metadata
-    # A moved picture has the line of its new path, or else that of its old one.
+    # A moved picture gets the line of its new path, or else that of its old path.
     paths = [record.path] if before is None else [record.path, before.path]
     return update.file.lookup(*paths) or {}
 
 
 def _coverage(update: MetadataUpdate, records: Sequence[ImageRecord]) -> str:
-    """Return a sentence on how many pictures have a line, and how many lines a picture."""
+    """Return a message about pictures without a line, and lines without a picture."""
     chosen = [one for one in records if update.applies_to(one, one)]
     n_without = sum(update.file.lookup(one.path) is None for one in chosen)
-    sentence = f"metadata: {n_without:,} of {len(chosen):,} pictures have no line"
+    message = f"metadata: {n_without:,} of {len(chosen):,} pictures have no line"
     if update.for_all and (unknown := update.file.unknown(one.path for one in records)):
         lines = "line matches" if len(unknown) == 1 else "lines match"
-        sentence += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
-    return sentence
+        message += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
+    return message
 
 
 def records_before(old: Snapshot, records: Sequence[ImageRecord]) -> list[ImageRecord | None]:
-    """Return the record that each picture had in a snapshot: by path, or else by content."""
+    """Return the record of each picture in a snapshot, found by path or else by content."""
     by_content = {one.sha256: one for one in old.catalogue}
     by_path = {one.path: one for one in old.catalogue}
     return [by_path.get(one.path, by_content.get(one.sha256)) for one in records]
 
 
 def paths_with_new_metadata(collected: Collected) -> list[str]:
-    """Return the paths of the pictures that were indexed before, with other metadata."""
+    """Return the paths of the pictures that were indexed before and now have other metadata."""
     pairs = zip(collected.records, collected.before, strict=True)
     return [one.path for one, old in pairs if old is not None and old.metadata != one.metadata]

@@ -1,7 +1,7 @@
 """Metadata files: tables of values about pictures.
 
-A CSV column holds numbers if all its values are numbers, booleans if all are `true` or `false`, and
-text otherwise. "007" is text, because a number would lose the zeros. An empty cell is no value.
+A CSV column has numbers if all its values are numbers, booleans if all are `true` or `false`, and
+text otherwise. "007" is text, because a number would lose the zeros. An empty cell has no value.
 Values of JSON lines keep their type.
 """
 
@@ -30,9 +30,9 @@ class MetadataFile:
     Attributes
     ----------
     file : Path
-        Absolute.
+        Absolute path.
     sha256 : str
-        Of its bytes, hex.
+        Hex SHA-256 of its bytes.
     """
 
     file: Path
@@ -59,12 +59,12 @@ class MetadataFile:
         return len(self._table)
 
     def lookup(self, *paths: str) -> Metadata | None:
-        """Return the metadata of the first of some paths that has a line, or None."""
+        """Return the metadata of the first of the paths that has a line, or None."""
         lines = (self._table.find(path) for path in paths)
         return next((self._by_number[line.number] for line in lines if line is not None), None)
 
     def unknown(self, paths: Iterable[str]) -> list[str]:
-        """Return the paths of the file that are not among `paths`, in the order of its lines."""
+        """Return the paths in the file that are not among `paths`, in the order of its lines."""
         return self._table.unknown(paths)
 
 
@@ -80,19 +80,20 @@ def _typed(table: Table, delimiter: str) -> dict[int, Metadata]:
 
 
 def _conversion(given: list[str], delimiter: str) -> Callable[[str], Any]:
-    """Return the function that turns the cells of a column into its values."""
+    """Return the function that converts the cells of a column."""
     if all(cell.lower() in ("true", "false") for cell in given):
         return lambda cell: cell.lower() == "true"
     if all(map(_is_number, given)):
         return _number
     # If Excel separates values by semicolons, it writes 3,5 for 3.5.
     has_points = any("." in cell for cell in given)
-    if delimiter == ";" and not has_points and all(_is_number(_pointed(c)) for c in given):
-        return lambda cell: _number(_pointed(cell))
+    if delimiter == ";" and not has_points and all(_is_number(_with_point(c)) for c in given):
+        return lambda cell: _number(_with_point(cell))
     return str
 
 
-def _pointed(cell: str) -> str:
+def _with_point(cell: str) -> str:
+    """Replace a decimal comma by a decimal point."""
     return cell.replace(",", ".")
 
 

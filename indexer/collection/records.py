@@ -1,4 +1,4 @@
-"""The pictures of the next snapshot: a record of each, and where its vector comes from."""
+"""The pictures of the next snapshot: the record of each, and the source of its vector."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from indexer.stages import Stages
 
 
 class Collected:
-    """The pictures of a folder, one row each: already in the old snapshot, or new.
+    """The pictures of a folder, one per row. Each is in the old snapshot or new.
 
     Parameters
     ----------
     root : Path
+        Image root.
     source : PixelSource
-        Empty; receives the pixels of the new pictures.
+        An empty source, which receives the pixels of the new pictures.
     old : Snapshot, optional
-        The snapshot to update. Default: none, so that every picture is new.
+        Snapshot to update. Default: none, so every picture is new.
 
     Attributes
     ----------
     records : list of ImageRecord
     before : list of ImageRecord or None
-        For each row the record that its picture had before; its metadata is carried over.
+        For each row, the earlier record of its picture, whose metadata is kept.
     old_rows : list of int
-        For each row the row of `old` that has the same pixel digest, or -1.
+        For each row, the row of `old` with the same pixel digest, or -1.
     source_rows : list of int
-        For each row the row of `source` that has its pixels, or -1.
+        For each row, the row of `source` with its pixels, or -1.
     skipped : list of Skipped
         Files that cannot be used.
     """
@@ -52,7 +53,7 @@ class Collected:
         self._copies: dict[str, int] = {}
 
     def add(self, found: Found) -> tuple[str, bytes | None]:
-        """Append a row for a picture; return its id and its thumbnail."""
+        """Append a row for a picture, and return its id and thumbnail."""
         is_new = found.old is None
         record, thumbnail = self._record(found)
         self.old_rows.append(-1 if found.old is None else found.old.row)
@@ -64,7 +65,7 @@ class Collected:
         return record.id, thumbnail
 
     def unique_old_rows(self) -> Rows:
-        """Return `old_rows`, each old row once: the first of several copies has it, others -1."""
+        """Return `old_rows`, but with -1 for every copy of an old row after the first, (n,)."""
         rows = np.array(self.old_rows, np.int64)
         _, first = np.unique(rows, return_index=True)
         unique = np.full(len(rows), -1, np.int64)
@@ -72,11 +73,11 @@ class Collected:
         return unique
 
     def drop_lost(self) -> None:
-        """Leave out the rows whose file vanished or changed after it was read; skip these files."""
+        """Remove the rows whose file was removed or changed after it was read."""
         lost = self.source.lost
         if not lost:
             return
-        kept = [row for row, place in enumerate(self.source_rows) if place not in lost]
+        kept = [row for row, in_source in enumerate(self.source_rows) if in_source not in lost]
         copies: dict[str, int] = {}
         records = [self.records[row] for row in kept]
         self.records = [
@@ -108,7 +109,7 @@ def collect(
     stages: Stages,
     old: Snapshot | None = None,
 ) -> Collected:
-    """Read the new and changed files of a folder; write all thumbnails into the folder `out`."""
+    """Read the new and changed files of a folder, and write all thumbnails to the folder `out`."""
     collected = Collected(folder.root, source, old)
     with stages.stage("read"):
         added = map(collected.add, folder.pictures(stages.progress))
@@ -119,12 +120,12 @@ def collect(
 
 
 def check_pictures(collected: Collected, strict: bool) -> None:
-    """Refuse a folder without pictures and, if strict, one with other files.
+    """Check that a folder contains pictures and, if `strict`, no other files.
 
     Raises
     ------
     NoPictures
-        If no file is a picture that can be read.
+        If no file is a readable picture.
     PicturesSkipped
         If a file was skipped and `strict` is true.
     """
@@ -148,7 +149,7 @@ def _no_pictures(folder: Path, skipped: list[Skipped]) -> str:
 
 
 def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageRecord:
-    """Return the record of a scanned picture; `copies` counts the files with equal content."""
+    """Return the record of a scanned picture; `copies` as in `next_image_id`."""
     path, raw_path = readable_path(scanned.relative)
     return ImageRecord(
         row=row,

@@ -1,4 +1,4 @@
-"""Pictures that the user removed from the collection: a re-index does not bring them back."""
+"""Pictures that the user removed from the collection, so that a re-index does not add them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from indexer.collection.changes import FolderChanges
 
 
 def removed_pictures(old: Snapshot) -> set[tuple[str, str]]:
-    """Return path and SHA-256 of every picture that was removed from a snapshot's collection."""
+    """Return the path and SHA-256 of every picture that the user removed from a collection."""
     path = old.file(REMOVED_FILE)
     if path is None:
         return set()
@@ -20,10 +20,10 @@ def removed_pictures(old: Snapshot) -> set[tuple[str, str]]:
 
 
 def write_removed(old: Snapshot, rows: Collection[int], folder: FolderChanges, out: Path) -> None:
-    """Write removed.json: the pictures removed before and now, except those added again."""
+    """Write removed.json: the pictures removed earlier and now, except those added again."""
     removed = removed_pictures(old)
     removed |= {(one.path, one.sha256) for one in old.catalogue.records(sorted(rows))}
-    back = {*folder.changes.added, *folder.changes.changed}
-    kept = [{"path": path, "sha256": sha} for path, sha in sorted(removed) if path not in back]
+    added = {*folder.changes.added, *folder.changes.changed}
+    kept = [{"path": path, "sha256": sha} for path, sha in sorted(removed) if path not in added]
     if kept:
         (out / REMOVED_FILE).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

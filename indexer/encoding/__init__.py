@@ -1,1 +1,1 @@
-"""Which encoder a collection uses, and the vectors that it makes."""
+"""The encoder of a collection, and the vectors that it computes."""

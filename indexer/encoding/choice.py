@@ -1,4 +1,4 @@
-"""The encoder of a collection: the one that it has, or a newly trained one."""
+"""The choice of a collection's encoder: the one that it has, or a newly trained one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from index.layout import (
     HISTORY_PLOT_FILE,
     NEW_ENCODER_FOLDER,
 )
+from index.manifest import REMEDY
 from index.snapshot import DataFolder, Snapshot
 from indexer.collection.records import Collected
 from indexer.options import BuildOptions
@@ -30,11 +31,11 @@ from models.schema1 import crop_encoder_in
 def find_or_train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
-    """Return the folder of the collection's encoder; train one if it has none."""
-    own = None if options.retrain else _encoder_of_live_snapshot(data, collected.root, stages)
-    if own is not None:
+    """Return the folder of the collection's encoder. Train an encoder if there is none."""
+    existing = None if options.retrain else _encoder_of_live_snapshot(data, collected.root, stages)
+    if existing is not None:
         stages.say("Using the collection's encoder. To train a new one, add --retrain.")
-        return own
+        return existing
     return train_encoder(data, options, collected, stages)
 
 
@@ -45,7 +46,7 @@ def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> P
             return live.folder if known else None
     except NoSnapshot:
         return None
-    except (CorruptSnapshot, NewerSchema) as error:  # a build replaces it
+    except (CorruptSnapshot, NewerSchema) as error:  # the build replaces the snapshot
         stages.say(f"The earlier encoder cannot be used: {error}")
         return None
 
@@ -53,7 +54,13 @@ def _encoder_of_live_snapshot(data: DataFolder, root: Path, stages: Stages) -> P
 def train_encoder(
     data: DataFolder, options: BuildOptions, collected: Collected, stages: Stages
 ) -> Path:
-    """Train on the collected pictures; resume an interrupted training of the same pictures."""
+    """Train an encoder on the pictures, or resume an interrupted training on the same pictures.
+
+    Returns
+    -------
+    Path
+        Folder of the encoder files.
+    """
     # TensorFlow takes seconds to import, and only training needs it.
     from models.export import export_autoencoder
     from models.learning.loss_plot import plot_history
@@ -70,7 +77,7 @@ def train_encoder(
 
 
 def _training_key(collected: Collected, options: BuildOptions) -> str:
-    """Return a name for a training from its pictures, network and seed, whatever its length."""
+    """Return a name for a training. It depends on the pictures, network and seed only."""
     how = f"{options.training.architecture} {options.training.objective} {options.seed}"
     digest = hashlib.sha256(how.encode())
     for pixels in collected.source.digests:
@@ -91,12 +98,12 @@ def new_encoder_folder(data: DataFolder) -> Iterator[Path]:
 
 
 def move_into_place(new: Path, final: Path) -> Path:
-    """Rename a folder of encoder files to its fingerprint, durably."""
+    """Rename a folder of encoder files to its final name, durably. Return the final folder."""
     for path in new.iterdir():
         sync_file(path)
     sync_folder(new)
     final.parent.mkdir(parents=True, exist_ok=True)
-    if final.exists():  # the same encoder: its name is its content's hash
+    if final.exists():  # the same encoder, because the name identifies the content
         shutil.rmtree(new)
     else:
         new.rename(final)
@@ -105,7 +112,7 @@ def move_into_place(new: Path, final: Path) -> Path:
 
 
 def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
-    """Yield a sentence if the snapshot's encoder is not the one that made its vectors."""
+    """Yield a message if the snapshot's encoder is not the one that made its vectors."""
     try:
         encoder = Encoder.open(snapshot.folder / ENCODER_FILE)
     except (ModelsError, OSError) as error:
@@ -117,14 +124,15 @@ def encoder_findings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def check_encoder_of(snapshot: Snapshot) -> None:
-    """Refuse a snapshot whose encoder is not the one that made its vectors.
+    """Check that the encoder of a snapshot is the one that made its vectors.
 
     Raises
     ------
     ModelMismatch
+        If it is another encoder, or cannot be used.
     """
     for finding in encoder_findings(snapshot):
-        raise ModelMismatch(f"{finding}. Go back with `snapshots rollback`, or build again.")
+        raise ModelMismatch(f"{finding}; {REMEDY}")
 
 
 def copy_encoder(source: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""An encoder that the user names: a folder made by Lookalike, a tflite file, or keras:NAME."""
+"""An encoder that the user names: a folder of Lookalike, a tflite file, or keras:NAME."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ def named_encoder(data: DataFolder, options: BuildOptions, stages: Stages) -> Pa
     Raises
     ------
     ModelsError
-        If it cannot be used; the message says what to change.
+        If the encoder cannot be used.
     """
     if options.encoder is None:
         return None
     with stages.stage("encoder"):
         if options.encoder.startswith(KERAS_PREFIX):
-            return _of_keras(data, options)
+            return _keras_encoder(data, options)
         path = Path(options.encoder)
         path = path / ENCODER_FILE if path.is_dir() else path
         if path.name == ENCODER_FILE and is_lookalike_encoder(path):
             Encoder.open(path)  # opening is the check
             return path.parent
-        return _of_file(data, path, options.encoder_range, stages)
+        return _tflite_encoder(data, path, options.encoder_range, stages)
 
 
-def _of_keras(data: DataFolder, options: BuildOptions) -> Path:
+def _keras_encoder(data: DataFolder, options: BuildOptions) -> Path:
     assert options.encoder is not None
     # TensorFlow takes seconds to import, and no other encoder needs it.
     from models.external.keras_applications import import_keras_encoder
 
     name = options.encoder.removeprefix(KERAS_PREFIX)
     with new_encoder_folder(data) as new:
-        return _placed(data, new, import_keras_encoder(name, options.weights, new))
+        return _stored(data, new, import_keras_encoder(name, options.weights, new))
 
 
-def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stages) -> Path:
+def _tflite_encoder(data: DataFolder, path: Path, value_range: str | None, stages: Stages) -> Path:
     with new_encoder_folder(data) as new:
         if is_lookalike_encoder(path):
             info = Encoder.open(path).info
@@ -59,19 +59,19 @@ def _of_file(data: DataFolder, path: Path, value_range: str | None, stages: Stag
             info.save(new / ENCODER_INFO_FILE)
             if info.crops_sha256 is not None:
                 shutil.copyfile(crop_encoder_in(path.parent), new / CROP_ENCODER_FILE)
-            return _placed(data, new, info)
+            return _stored(data, new, info)
         info = import_tflite_encoder(path, new, value_range)
         if value_range is None and info.input_scale == 1 / 255 and not _has_json(path):
             stages.say(
                 f"{path.name} receives pixels in the range {DEFAULT_PIXEL_RANGE}. If it was "
                 "trained on another range, set --encoder-range."
             )
-        return _placed(data, new, info)
+        return _stored(data, new, info)
 
 
 def _has_json(path: Path) -> bool:
     return path.with_suffix(".json").exists()
 
 
-def _placed(data: DataFolder, new: Path, info: EncoderInfo) -> Path:
+def _stored(data: DataFolder, new: Path, info: EncoderInfo) -> Path:
     return move_into_place(new, data.encoders / info.fingerprint)

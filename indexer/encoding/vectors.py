@@ -1,4 +1,4 @@
-"""The vectors of a collection: new pictures are encoded on every core, others copied."""
+"""The vectors of a collection: new pictures are encoded on all cores, other vectors are copied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.encoder import Encoder, count_zero_encodings
 from models.runtime.threads import ordered_map
 
 _BATCH = 32
-_BLOCK = 1024  # vectors copied at a time, 16 MB
+_BLOCK = 1024  # vectors copied together; 16 MB
 
 
 def write_vectors(
@@ -28,15 +28,15 @@ def write_vectors(
 ) -> tuple[FaissStore, int]:
     """Encode the new pictures, and write the vectors of all pictures to vectors.faiss.
 
-    Rows whose file vanished meanwhile are dropped from `collected`. Vectors of the other rows are
-    copied from the old snapshot.
+    The vectors of old pictures are copied from the old snapshot. Rows whose file was removed or
+    changed during the run are dropped from `collected`.
 
     Returns
     -------
     store : FaissStore
         One vector for each record.
     n_zero : int
-        New pictures whose encoding was zero.
+        Number of new pictures whose encoding was zero.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def write_vectors(
 
 
 def _merged(collected: Collected, new: VectorStore) -> Iterator[Vectors]:
-    """Yield the vectors of all rows in order, a block at a time."""
+    """Yield the vectors of all rows in order, in blocks."""
     old_rows, new_rows = np.array(collected.old_rows), np.array(collected.source_rows)
     for start in range(0, len(old_rows), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -79,7 +79,7 @@ def _merged(collected: Collected, new: VectorStore) -> Iterator[Vectors]:
 
 
 def encode_rows(encoder: Encoder, source: PixelSource, stages: Stages) -> Iterator[Vectors]:
-    """Yield the vectors of all rows in order, (m, dim) float32 at a time, made on every core."""
+    """Encode all rows on all cores. Yield the vectors in order, in blocks of (m, dim) float32."""
     starts = range(0, len(source), _BATCH)
 
     def encode(start: int) -> Vectors:

@@ -1,7 +1,7 @@
-"""Curves of within-cluster error against the number of groups, for the elbow.
+"""Error curves: the within-cluster error for each number of groups, for the elbow.
 
-Three of them: k-medoids by our own FasterPAM (the default), k-medoids by pyclustering, and
-Euclidean k-means, from which the original solution read its number of groups.
+There are three: k-medoids with our own FasterPAM (the default), k-medoids with pyclustering, and
+Euclidean k-means, which the original solution used.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Curve:
     Attributes
     ----------
     wce : dict of int to float
-        Rising numbers without gaps.
+        The numbers of groups are consecutive and rising.
     medoids : dict of int to ndarray of shape (n_clusters,), int64
-        The medoids of each, as positions in what was grouped; empty for k-means.
+        Medoids for each number of groups, as positions among the grouped rows. Empty for k-means.
     """
 
     wce: dict[int, float] = field(default_factory=dict)
@@ -58,7 +58,7 @@ def kmedoids_curve(
     seed: int = 0,
     progress: Progress = QUIET,
 ) -> Curve:
-    """Group with FasterPAM for each number of groups, each from the last one's medoids.
+    """Group with FasterPAM for each number of groups, starting from the medoids of the last one.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def kmedoids_curve(
     min_clusters, max_clusters : int
         1 <= min_clusters <= max_clusters <= n.
     seed : int
-        Of a few random starts for few groups of few pictures, where going on from the last
-        medoids leads astray most easily.
+        Seed of additional random starts. They are made for few groups of few pictures, where
+        starting from the last medoids is most likely to end in a poor local optimum.
     progress : callable
         tqdm-compatible factory.
 
@@ -79,9 +79,9 @@ def kmedoids_curve(
 
     Notes
     -----
-    The picture that helps most becomes the next medoid, then swaps follow until none gains
-    anything. On thousands of pictures each error is within 0.1 % of the best of several random
-    starts; on 200 random vectors within 2 %.
+    Each step adds the medoid that lowers the loss most, and then makes swaps until none lowers the
+    loss. For thousands of pictures, each error is within 0.1 % of the best of several random
+    starts. For 200 random vectors it is within 2 %.
     """
     check_dissimilarities(diss)
     check_n_clusters(max_clusters, len(diss))
@@ -102,7 +102,7 @@ def kmedoids_curve(
 
 
 def _try_other_starts(search: SwapSearch, seed: int) -> None:
-    """Go on from a random start's result, where that is better than the present medoids."""
+    """Replace the medoids by the result of a random start if it has a lower loss."""
     n_clusters = len(search.medoids)
     if n_clusters > _MANY_CLUSTERS:
         return
@@ -124,8 +124,8 @@ def pyclustering_curve(
 ) -> Curve:
     """Group with pyclustering for each number of groups; see `kmedoids_curve`.
 
-    Every number starts anew from random medoids, as in the original: hours for thousands of
-    pictures (`pyclustering_kmedoids.estimate_seconds`), and the errors may rise a little.
+    As in the original, each number starts from new random medoids. This takes hours for thousands
+    of pictures (`pyclustering_kmedoids.estimate_seconds`), and the errors may rise a little.
     """
     curve = Curve()
     numbers = range(min_clusters, max_clusters + 1)
@@ -146,7 +146,7 @@ def kmeans_curve(
     seed: int = 0,
     progress: Progress = QUIET,
 ) -> Curve:
-    """Run Euclidean k-means for each number of groups, each from new centres.
+    """Run Euclidean k-means for each number of groups, each time from new centres.
 
     Parameters
     ----------
@@ -155,28 +155,31 @@ def kmeans_curve(
     min_clusters, max_clusters : int
         1 <= min_clusters <= max_clusters <= number of rows.
     rows : ndarray of int64, optional
-        Those to group; all by default.
+        Rows to group. Default: all.
     seed : int
-        Of the principal components, and of the first centres.
+        Seed of the principal components and of the first centres.
     progress : callable
         tqdm-compatible factory.
 
     Returns
     -------
     Curve
-        Errors are sums of squared Euclidean distances to the mean of the own cluster, over all
-        dimensions. The clusters are found along the 128 leading principal components. In all 4,096
-        dimensions it takes many times as long, and the clusters were no better.
+        Errors are sums of squared Euclidean distances to the mean of the cluster.
 
     Notes
     -----
-    scikit-learn's k-means, the better of two runs of at most 50 steps each. The first centres are
-    drawn by greedy k-means++, as in the original (D. Arthur, S. Vassilvitskii, "k-means++: the
-    advantages of careful seeding", SODA 2007). Every fit runs on one thread: the sums of several
-    threads differ from run to run, and on a busy machine the threads wait for each other.
-    Starting from the last number's centres would save time, but gave errors 3 % higher.
+    Each error is from the better of two runs of scikit-learn's k-means with at most 50 steps. As in
+    the original, greedy k-means++ draws the first centres (D. Arthur, S. Vassilvitskii, "k-means++:
+    the advantages of careful seeding", SODA 2007).
+
+    The clusters are computed from the 128 leading principal components, and the errors from all
+    dimensions. Clusters from all 4,096 dimensions took many times as long and were no better.
+    Starting from the centres of the last number was faster, but its errors were 3 % higher.
+
+    Every fit runs on one thread. The sums of several threads differ from run to run, and on a busy
+    machine the threads wait for each other.
     """
-    from sklearn.cluster import KMeans  # before one_thread(), which limits loaded libraries only
+    from sklearn.cluster import KMeans  # before one_thread(), which limits only loaded libraries
 
     rows = np.arange(len(vectors)) if rows is None else rows
     check_n_clusters(max_clusters, len(rows))
@@ -184,7 +187,7 @@ def kmeans_curve(
     options = {"n_init": _N_RUNS, "max_iter": _MAX_STEPS, "tol": 0, "random_state": seed}
 
     def labels_of(n_clusters: int) -> NDArray[np.int64]:
-        # OpenMP has a limit for each thread that calls it.
+        # OpenMP has a separate limit for each calling thread.
         with threadpool_limits(limits=1, user_api="openmp"):
             kmeans = KMeans(n_clusters, **options).fit(points)
         return np.asarray(kmeans.labels_, np.int64)
@@ -205,7 +208,7 @@ def kmeans_curve(
 
 @contextmanager
 def _without_convergence_warnings() -> Iterator[None]:
-    """Accept fewer clusters than asked for: there may be fewer different pictures."""
+    """Ignore the warning about fewer distinct points than clusters."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -220,23 +223,26 @@ def _sums_by_label(points: Vectors, labels: NDArray[np.int64], n_clusters: int) 
 
 
 def _errors(vectors: VectorRows, rows: Rows, labels: Sequence[NDArray[np.int64]]) -> list[float]:
-    """Return each clustering's sum of squared distances to the means, in one pass over the rows.
+    """Return the sum of squared distances to the means for each clustering, in one pass.
 
-    A cluster's error is the sum of its squared lengths, less its size times the squared length of
-    its mean.
+    The error of a cluster is the sum of its squared lengths minus its size times the squared length
+    of its mean. `labels` has one array of shape (len(rows),) for each clustering.
     """
-    n_clusters = [int(of.max()) + 1 for of in labels]
+    n_clusters = [int(one.max()) + 1 for one in labels]
     sums = [np.zeros((n, vectors.dim), np.float32) for n in n_clusters]
-    lengths = 0.0
+    squares = 0.0
     for part in blocks(len(rows)):
         block = vectors.vectors(rows[part])
-        lengths += float(np.square(block).sum(dtype=np.float64))
-        for of, n, total in zip(labels, n_clusters, sums, strict=True):
-            total += _sums_by_label(block, of[part], n)
-    explained = [_explained(total, np.bincount(of)) for of, total in zip(labels, sums, strict=True)]
-    return [max(lengths - part, 0.0) for part in explained]
+        squares += float(np.square(block).sum(dtype=np.float64))
+        for one, n, total in zip(labels, n_clusters, sums, strict=True):
+            total += _sums_by_label(block, one[part], n)
+    explained = [
+        _explained(total, np.bincount(one)) for one, total in zip(labels, sums, strict=True)
+    ]
+    return [max(squares - part, 0.0) for part in explained]
 
 
 def _explained(sums: Vectors, counts: NDArray[np.int64]) -> float:
+    """Return the sum over all clusters of the size times the squared length of the mean."""
     squares = np.einsum("ij,ij->i", sums, sums, dtype=np.float64)
     return float((squares / np.maximum(counts, 1)).sum())

@@ -45,7 +45,7 @@ def plot_elbow(clusters: Clusters, path: Path) -> None:
 
     if not clusters.wce:
         raise NoCurve(
-            "These groups were made without an error curve. Run `cluster` without --clusters."
+            "These groups have no error curve. Run `bin/lookalike cluster` without --clusters."
         )
     numbers, errors = zip(*clusters.wce, strict=True)
     figure = Figure(figsize=(7, 4.2), layout="constrained")

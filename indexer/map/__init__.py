@@ -1,1 +1,1 @@
-"""The map: a place in the plane for each picture."""
+"""The map: a position in the plane for each picture."""

@@ -145,6 +145,9 @@ def _write_sorted(
 def _write_groups(snapshot: Snapshot, path: Path) -> list[str]:
     if snapshot.clusters is None:
         path.unlink(missing_ok=True)
-        return [f"This collection has no groups, so {path.name} is omitted. Run `cluster` first."]
+        return [
+            f"This collection has no groups, so {path.name} is omitted. "
+            "Run `bin/lookalike cluster` first."
+        ]
     path.write_text(json.dumps(k_groups(snapshot.clusters)) + "\n", encoding="utf-8")
     return []

@@ -115,5 +115,5 @@ def warning_of_new(live: Snapshot, new: Fit | None) -> str | None:
     return (
         f"The new pictures differ from those that the encoder was trained on (reconstruction error "
         f"{new.median_error:.1f} instead of {old.median_error:.1f} grey levels). Train a new "
-        "encoder with `reindex --retrain`."
+        "encoder with `bin/lookalike reindex --retrain`."
     )

@@ -283,7 +283,7 @@ def test_pictures_unlike_those_learnt_bring_a_warning(tmp_path, capsys):
 
     assert run("reindex", "--data", data) == 0
 
-    assert "Train a new encoder with `reindex --retrain`" in capsys.readouterr().err
+    assert "Train a new encoder with `bin/lookalike reindex --retrain`" in capsys.readouterr().err
 
 
 OPERATIONS = st.lists(

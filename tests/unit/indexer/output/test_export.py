@@ -70,5 +70,5 @@ def test_without_groups_there_is_no_groups_file(snapshot, tmp_path):
 
     sentences = export(snapshot, tmp_path / "out")
 
-    assert "Run `cluster` first" in sentences[-1]
+    assert "Run `bin/lookalike cluster` first" in sentences[-1]
     assert not (tmp_path / "out" / "k_groups.json").exists()
