@@ -37,6 +37,7 @@ CREATE TABLE images (
     format TEXT NOT NULL,
     metadata TEXT NOT NULL,
     full_digest TEXT,            -- of all pixels; NULL until the file is read for it
+    single_colour TEXT,          -- "#rrggbb" of a picture in one colour, else NULL
     ctime_ns INTEGER,            -- the file's, when it was read; NULL where that is not known
     inode INTEGER
 );
@@ -46,7 +47,8 @@ CREATE INDEX images_path ON images (path);
 """
 _COLUMNS = (
     "row", "id", "path", "raw_path", "sha256", "pixel_digest", "size_bytes", "mtime_ns",
-    "width", "height", "format", "metadata", "full_digest", "ctime_ns", "inode",
+    "width", "height", "format", "metadata", "full_digest",
+    "single_colour", "ctime_ns", "inode",
 )  # fmt: skip
 _TOO_LARGE = 2**63
 _MAX_PARAMETERS = 500  # per statement; SQLite's own limit is 32,766 since 3.32, and was 999 before
@@ -79,6 +81,9 @@ class ImageRecord:
     full_digest : str or None
         Hex SHA-256 of all decoded pixels (`models.preprocess.full_digest`). None in schema 1, until
         the file is read again.
+    single_colour : str or None
+        "#rrggbb" if the picture has only one colour (`models.preprocess.single_colour`). None for
+        every other picture, and in schema 1.
     ctime_ns, inode : int or None
         Time of the last change of the file's content or attributes, in nanoseconds since 1970, and
         its number in the file system. None in schema 1.
@@ -97,6 +102,7 @@ class ImageRecord:
     metadata: dict[str, Any] = field(default_factory=dict)
     raw_path: bytes | None = None
     full_digest: str | None = None
+    single_colour: str | None = None
     ctime_ns: int | None = None
     inode: int | None = None
 
@@ -167,16 +173,16 @@ def _to_line(record: ImageRecord) -> tuple[Any, ...]:
         record.row, record.id, record.path, record.raw_path, record.sha256, record.pixel_digest,
         record.size_bytes, _stored(record.mtime_ns), record.width, record.height, record.format,
         json.dumps(record.metadata, ensure_ascii=False), record.full_digest,
-        _stored(record.ctime_ns), _stored(record.inode),
+        record.single_colour, _stored(record.ctime_ns), _stored(record.inode),
     )  # fmt: skip
 
 
 def _from_line(line: tuple[Any, ...]) -> ImageRecord:
     (row, id_, path, raw_path, sha256, pixels, size, mtime, width, height, format_, metadata,
-     full, ctime, inode) = line  # fmt: skip
+     full, colour, ctime, inode) = line  # fmt: skip
     return ImageRecord(
         row, id_, path, sha256, pixels, size, int(mtime), width, height, format_,
-        json.loads(metadata), raw_path, full, _whole(ctime), _whole(inode),
+        json.loads(metadata), raw_path, full, colour, _whole(ctime), _whole(inode),
     )  # fmt: skip
 
 

@@ -24,7 +24,12 @@ NEW_SETTINGS = {"changed_since": "drift"}
 NEW_ENCODER_KEYS = {"framings_sha256": "crops_sha256"}
 NEW_CLUSTERS_KEYS = {"elbow_bend": "knee_strength"}
 # Columns of the catalogue that schema 1 does not have; they are empty.
-NEW_COLUMNS = {"full_digest": "TEXT", "ctime_ns": "INTEGER", "inode": "INTEGER"}
+NEW_COLUMNS = {
+    "full_digest": "TEXT",
+    "single_colour": "TEXT",
+    "ctime_ns": "INTEGER",
+    "inode": "INTEGER",
+}
 
 Fields = dict[str, Any]
 

@@ -23,7 +23,15 @@ from index.progress import QUIET, Progress
 from indexer.errors import NotAFolder
 from indexer.reading import COLLECTION_LIMITS, OpenPicture, open_picture
 from models.errors import PictureError
-from models.preprocess import SIDE_PX, Limits, full_digest, pixel_digest, thumbnail, to_pixels
+from models.preprocess import (
+    SIDE_PX,
+    Limits,
+    full_digest,
+    pixel_digest,
+    single_colour,
+    thumbnail,
+    to_pixels,
+)
 from models.runtime.machine import cores
 from models.runtime.threads import ordered_map
 
@@ -67,6 +75,8 @@ class Scanned:
         Path below the image root.
     sha256, pixel_digest, full_digest : str
         Hex SHA-256 of the file, of `pixels`, and of all pixels at full size.
+    single_colour : str or None
+        "#rrggbb" if the picture has only one colour.
     size_bytes : int
         Size of the file.
     mtime_ns, ctime_ns : int
@@ -87,6 +97,7 @@ class Scanned:
     sha256: str
     pixel_digest: str
     full_digest: str
+    single_colour: str | None
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
@@ -208,6 +219,7 @@ def _scanned(file: OpenPicture, relative: Path) -> Scanned:
         sha256=hashlib.sha256(file.data).hexdigest(),
         pixel_digest=pixel_digest(pixels),
         full_digest=full_digest(image),
+        single_colour=single_colour(pixels),
         size_bytes=len(file.data),
         mtime_ns=file.status.st_mtime_ns,
         ctime_ns=file.status.st_ctime_ns,

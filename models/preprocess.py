@@ -37,6 +37,7 @@ Image.MAX_IMAGE_PIXELS = None
 # Warnings about odd metadata, such as a cut-off EXIF block, do not help with a million pictures.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+_FLAT_LEVELS = 8  # of 255; less is the noise of compression, and hardly visible
 _STRIP_PIXELS = 1 << 18  # pixels that are packed at a time for the full digest
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -196,6 +197,28 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> str:
     str
     """
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def single_colour(pixels: NDArray[np.uint8]) -> str | None:
+    """Return the colour of a picture that has only one, or None.
+
+    An encoder compares patterns. A picture without any says nothing but its colour.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (256, 256, 3), uint8
+
+    Returns
+    -------
+    str or None
+        Mean colour as "#rrggbb", if no channel varies by more than 8 levels.
+    """
+    by_pixel = pixels.reshape(-1, 3)
+    lowest, highest = by_pixel.min(axis=0), by_pixel.max(axis=0)
+    if (highest - lowest).max() > _FLAT_LEVELS:
+        return None
+    red, green, blue = np.rint(by_pixel.mean(axis=0)).astype(int).tolist()
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def full_digest(image: Image.Image) -> str:

@@ -164,6 +164,7 @@ def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageReco
         format=scanned.format,
         raw_path=raw_path,
         full_digest=scanned.full_digest,
+        single_colour=scanned.single_colour,
         ctime_ns=scanned.ctime_ns,
         inode=scanned.inode,
     )

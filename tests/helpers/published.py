@@ -17,7 +17,7 @@ from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from models.preprocess import decode, full_digest, pixel_digest, thumbnail, to_pixels
+from models.preprocess import decode, full_digest, pixel_digest, single_colour, thumbnail, to_pixels
 from tests.helpers.fakes import FakeEncoder
 
 
@@ -71,7 +71,8 @@ def publish_pictures(
             pixel_digest(squares[row]), len(contents[row]), path.stat().st_mtime_ns,
             pictures[row].width, pictures[row].height, pictures[row].format,
             (metadata or {}).get(path.name, {}), readable_path(path.relative_to(root))[1],
-            full_digest(pictures[row]), path.stat().st_ctime_ns, path.stat().st_ino,
+            full_digest(pictures[row]), single_colour(squares[row]),
+            path.stat().st_ctime_ns, path.stat().st_ino,
         )
         for row, path in enumerate(paths)
     ]  # fmt: skip

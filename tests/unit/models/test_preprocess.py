@@ -19,6 +19,7 @@ from models.preprocess import (
     full_digest,
     pixel_digest,
     shrink,
+    single_colour,
     thumbnail,
     to_pixels,
 )
@@ -665,6 +666,36 @@ def test_full_digest_is_of_every_pixel_and_of_the_shape() -> None:
     shapes = [(1500, 1500), (1000, 2250), (2250, 1000), (1, 2_250_000), (2_250_000, 1)]
     assert len({full_digest(Image.new("RGB", shape)) for shape in shapes}) == 5
     assert full_digest(Image.new("RGB", (1500, 1500))) == black
+
+
+@pytest.mark.parametrize(
+    ("levels", "wanted"),
+    [
+        ([(0, 0, 0)], "#000000"),
+        ([(255, 128, 7)], "#ff8007"),
+        ([(100, 50, 3), (108, 42, 3)], "#682e03"),
+        ([(100, 50, 3), (109, 50, 3)], None),
+        ([(0, 0, 0), (0, 0, 255)], None),
+    ],
+)
+def test_single_colour_allows_for_hardly_visible_noise(
+    levels: list[tuple[int, int, int]], wanted: str | None
+) -> None:
+    """Eight levels of a channel are one colour, nine are a pattern."""
+    pixels = np.zeros((256, 256, 3), np.uint8)
+    for line, level in enumerate(levels):
+        pixels[line :: len(levels)] = level
+    assert single_colour(pixels) == wanted
+
+
+@pytest.mark.parametrize("quality", [10, 75, 95])
+def test_single_colour_of_a_jpeg(quality: int) -> None:
+    """Compression changes the colour a little, and adds no pattern."""
+    found = single_colour(
+        to_pixels(decode(file_of(Image.new("RGB", (90, 70), RED), "JPEG", quality=quality)))
+    )
+    assert found is not None
+    assert np.abs(np.array(list(bytes.fromhex(found[1:]))) - RED).max() <= 8
 
 
 def test_thumbnail_keeps_the_aspect() -> None:

@@ -67,6 +67,7 @@ def test_reindex_completes_the_records_without_encoding(collection, capsys):
     for path, record in records_of(data).items():
         status = (images / path).stat()
         assert record.full_digest == digest_of(COLOURS[path])
+        assert record.single_colour == "#" + bytes(COLOURS[path]).hex()
         assert (record.ctime_ns, record.inode) == (status.st_ctime_ns, status.st_ino)
 
 
