@@ -27,7 +27,8 @@ from benchmarks.machine import machine_line
 from index.catalogue import ImageRecord
 from index.search.faiss_store import FaissStore
 from indexer.collection.records import make_record
-from indexer.dataset import PixelSource, Scanned, scan, walk
+from indexer.collection.walk import walk
+from indexer.dataset import PixelSource, Scanned, scan
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import Subject, recall_of_copies
 from indexer.quality.label_scores import LabelsFile, rankings
@@ -94,7 +95,7 @@ def _all_rows() -> list[str]:
 
 
 def _read(images: Path, labels: Path, columns: Sequence[str | None], folder: Path) -> Pictures:
-    files = walk(images)
+    files = walk(images).files
     source = PixelSource(images.resolve(), folder, len(files), _CACHE_BYTES)
     records: list[ImageRecord] = []
     copies: dict[str, int] = {}

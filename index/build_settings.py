@@ -129,6 +129,23 @@ class MetadataSource(Section):
 
 
 @dataclass(frozen=True)
+class FileSettings(Section):
+    """Which files of the image root are left out, and where other disks belong.
+
+    Attributes
+    ----------
+    include, exclude : list of str
+        Patterns of `--include` and `--exclude`.
+    mounts : list of str
+        Relative paths of the folders in which another file system was mounted.
+    """
+
+    include: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    mounts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Drift(Section):
     """Number of pictures that were added or removed.
 
@@ -160,6 +177,7 @@ class BuildSettings(Section):
     n_zero_encodings : int
         Number of pictures whose encoding was zero in the last build.
     metadata : MetadataSource or None
+    files : FileSettings
     drift : Drift
     """
 
@@ -170,6 +188,7 @@ class BuildSettings(Section):
     n_steps: int = 0
     n_zero_encodings: int = 0
     metadata: MetadataSource | None = None
+    files: FileSettings = field(default_factory=FileSettings)
     drift: Drift = field(default_factory=Drift)
 
 
@@ -191,10 +210,19 @@ def _checked(value: Any, type_: Any, name: str) -> Any:
     if value is None and type(None) in allowed:
         return None
     (wanted,) = (one for one in allowed if one is not type(None))
+    if typing.get_origin(wanted) is list:
+        return _checked_list(value, name)
     if issubclass(wanted, Section):
         return wanted.from_json(value, name)
     # A float may be written as an integer. A bool is an int in Python, but not in JSON.
     accepted = (int, float) if wanted is float else wanted
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise CorruptSnapshot(f"{name} must be {_TYPE_NAMES[wanted]}, not {value!r}")
+    return value
+
+
+def _checked_list(value: Any, name: str) -> list[str]:
+    """Return a list of strings; CorruptSnapshot if the value is anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise CorruptSnapshot(f"{name} must be a list of strings, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Pictures of a folder: walk, hash and decode. Files that cannot be used are skipped.
+"""Pictures of a folder: read, hash and decode. Files that cannot be used are skipped.
 
 Several threads read and decode files, because Pillow releases the interpreter lock. They work a
 limited number of files ahead. The results come in the order of the paths.
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from index.arrays import Rows
 from index.catalogue import readable_path
 from index.progress import QUIET, Progress
-from indexer.errors import NotAFolder
 from indexer.reading import COLLECTION_LIMITS, OpenPicture, open_picture
 from models.errors import PictureError
 from models.preprocess import (
@@ -35,6 +34,7 @@ from models.preprocess import (
 from models.runtime.machine import cores
 from models.runtime.threads import ordered_map
 
+UNREADABLE, CHANGED = "unreadable", "changed"  # codes of skipped files
 DEFAULT_CACHE_BYTES = 4 << 30
 _PICTURE_BYTES = SIDE_PX * SIDE_PX * 3
 _READ_AHEAD = 4  # files per core that are read before they are needed
@@ -109,59 +109,6 @@ class Scanned:
     thumbnail: bytes
 
 
-def walk(root: Path, exclude: Path | None = None) -> list[Path]:
-    """Return the relative paths of all files in a folder and its subfolders.
-
-    Hidden files and folders (names that start with ".") are ignored. Links are followed, but each
-    folder is entered only once, so a loop of links ends.
-
-    Parameters
-    ----------
-    root : Path
-    exclude : Path, optional
-        Folder that is not entered, such as a data folder inside the picture folder.
-
-    Returns
-    -------
-    list of Path
-        Relative to root, sorted by `path_order`.
-
-    Raises
-    ------
-    NotAFolder
-        If root does not exist or is not a folder.
-    """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise NotAFolder(f"{root} {what}. Name the folder that holds the pictures.")
-    seen: set[tuple[int, int]] = set()
-    if exclude is not None and exclude.is_dir() and not exclude.samefile(root):
-        _first_visit(exclude, seen)
-    files: list[Path] = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(n for n in subfolders if not n.startswith("."))
-        if _first_visit(folder, seen):
-            files += [Path(folder, n).relative_to(root) for n in names if not n.startswith(".")]
-        else:
-            subfolders.clear()
-    return sorted(files, key=path_order)
-
-
-def path_order(relative: Path) -> bytes:
-    """Return the sort key of a file: the bytes of its path."""
-    return os.fsencode(relative.as_posix())
-
-
-def _first_visit(folder: str | Path, seen: set[tuple[int, int]]) -> bool:
-    """Add a folder to `seen`. Return whether it was new."""
-    status = os.stat(folder)
-    key = (status.st_dev, status.st_ino)
-    if key in seen:
-        return False
-    seen.add(key)
-    return True
-
-
 def scan(
     root: Path,
     files: Sequence[Path],
@@ -201,9 +148,13 @@ def scan_file(root: Path, relative: Path, limits: Limits = COLLECTION_LIMITS) ->
         return _scan_file(root, relative, limits)
     except PictureError as error:
         return Skipped(readable_path(relative)[0], error.code, str(error))
+    except (FileNotFoundError, NotADirectoryError):
+        if (root / relative).is_symlink():
+            return Skipped(readable_path(relative)[0], UNREADABLE, "the link has no target")
+        return Skipped(readable_path(relative)[0], CHANGED, "vanished while it was being read")
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-        return Skipped(readable_path(relative)[0], "unreadable", reason)
+        return Skipped(readable_path(relative)[0], UNREADABLE, reason)
 
 
 def _scan_file(root: Path, relative: Path, limits: Limits) -> Scanned:
@@ -307,5 +258,5 @@ class PixelSource:
         if isinstance(found, Scanned) and found.pixel_digest == self._digests[row]:
             return found.pixels
         path = readable_path(self._files[row])[0]
-        self.lost[row] = Skipped(path, "changed", "removed or changed while it was being indexed")
+        self.lost[row] = Skipped(path, CHANGED, "removed or changed while it was being indexed")
         return np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8)

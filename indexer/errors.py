@@ -3,9 +3,13 @@
 IndexerError
 ├── NotAFolder         the picture folder does not exist or is not a folder
 ├── NoPictures         the folder contains no readable picture
-├── PicturesSkipped    a file was skipped although --strict was given
+├── PicturesSkipped    a file or folder was skipped although --strict was given
+├── FolderUnreadable   a build would lose pictures below a folder that cannot be read
 ├── NoGroups           the collection has no groups
 ├── NotInTheFolder     a file to add is not under the image root
+├── FileExcluded       a file to add is left out by a rule
+├── BadPattern         a pattern of --include or --exclude is invalid
+├── OutputInFolder     a command would write inside the picture folder
 ├── MostWouldBeLost    a re-index would remove over half of the collection
 ├── BadTable           a metadata or labels file cannot be read
 ├── BadLabels          labels cannot be used
@@ -28,6 +32,22 @@ class NoPictures(IndexerError):
 
 class PicturesSkipped(IndexerError):
     """Files were skipped although --strict was given."""
+
+
+class FolderUnreadable(IndexerError):
+    """A build would lose pictures of the live snapshot, as their folder cannot be read."""
+
+
+class FileExcluded(IndexerError):
+    """A file to add is left out by a rule, so that `reindex` would remove it again."""
+
+
+class BadPattern(IndexerError, ValueError):
+    """A pattern of --include or --exclude is invalid."""
+
+
+class OutputInFolder(IndexerError):
+    """A command would write inside the picture folder."""
 
 
 class NoGroups(IndexerError):

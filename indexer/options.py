@@ -27,6 +27,10 @@ class ReindexOptions:
         As in `BuildOptions`.
     metadata : Path or None
         Metadata file; None for the file that was given before.
+    strict : bool
+        Fail if any file is skipped or any folder cannot be read.
+    include, exclude : tuple of str, or None
+        Patterns; None for those that were given before.
     """
 
     images: Path | None = None
@@ -34,6 +38,9 @@ class ReindexOptions:
     may_lose_most: bool = False
     metadata: Path | None = None
     cache_bytes: int = DEFAULT_CACHE_BYTES
+    strict: bool = False
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,15 @@ class BuildOptions:
     retrain : bool
         Train a new encoder even if the collection has one.
     strict : bool
-        Fail if any file is skipped.
+        Fail if any file is skipped or any folder cannot be read.
     cache_bytes : int
         Disk space for decoded pictures. Pictures that do not fit are decoded again when needed.
     metadata : Path or None
         Metadata file.
     keep_metadata : bool
         Keep the metadata of the live snapshot, and its metadata file.
+    include, exclude : tuple of str, or None
+        Patterns; None for those of the live snapshot of the same folder, if any.
     """
 
     images: Path
@@ -77,3 +86,5 @@ class BuildOptions:
     metadata: Path | None = None
     keep_metadata: bool = False
     cache_bytes: int = DEFAULT_CACHE_BYTES
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None

@@ -8,16 +8,16 @@ run resumes.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from index.artefacts.clusters import Clusters
-from index.build_settings import BuildSettings
+from index.build_settings import BuildSettings, FileSettings
 from index.catalogue import readable_path
-from index.errors import CorruptSnapshot, NewerSchema
+from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
 from index.layout import GROUP_FILES, MANIFEST_FILE
 from index.manifest import Manifest
 from index.snapshot import DataFolder, Snapshot, SnapshotDraft
@@ -38,7 +38,9 @@ from indexer.collection.metadata import (
 )
 from indexer.collection.records import Collected, check_pictures, collect
 from indexer.collection.removals import removed_pictures, write_removed
-from indexer.dataset import PixelSource, Skipped, path_order, walk
+from indexer.collection.survey import check_included, survey
+from indexer.collection.walk import path_order
+from indexer.dataset import PixelSource, Skipped
 from indexer.encoding.choice import check_encoder_of, find_or_train_encoder, train_encoder
 from indexer.encoding.named import named_encoder
 from indexer.errors import NoGroups
@@ -48,6 +50,7 @@ from indexer.groups.partition import Member, PartitionResult
 from indexer.groups.partition import partition as write_partition
 from indexer.groups.stage import group, write_sheets
 from indexer.options import BuildOptions, ReindexOptions
+from indexer.output.written import check_outside
 from indexer.publishing import Parts, check_disk, publish
 from indexer.quality.altered_copies import SelfCheck
 from indexer.quality.label_scores import labels_of
@@ -111,8 +114,8 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
     IndexerError, ModelsError, IndexFailure
         With a message that says what to do. The live snapshot is then unchanged.
     """
-    folder = _folder_of(data, options)
     with data.locked():
+        folder, files = _folder_to_build(data, options, stages)
         check_disk(data, len(folder.files), options.cache_bytes)
         named = named_encoder(data, options, stages)  # fails before any picture is read
         with data.draft() as draft, _pixel_source(data, folder, options.cache_bytes) as source:
@@ -120,6 +123,7 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
             if options.groups.n_clusters is not None:  # fail before the training
                 check_n_clusters(options.groups.n_clusters, len(collected.records))
             encoder_folder = named or find_or_train_encoder(data, options, collected, stages)
+            settings = replace(settings, files=files)
             parts = Parts(collected, encoder_folder, settings, draft.folder, stages)
             contents = parts.make()
             snapshot_id = publish(data, draft, contents, stages, collected=collected)
@@ -138,17 +142,37 @@ def train(data: DataFolder, options: BuildOptions, stages: Stages) -> Path:
 
     Nothing is published. A `build` of the same pictures with the same options uses the encoder.
     """
-    folder = _folder_of(data, options)
     with data.locked():
+        folder, _ = _folder_to_build(data, options, stages)
         check_disk(data, len(folder.files), options.cache_bytes)
         with data.draft() as draft, _pixel_source(data, folder, options.cache_bytes) as source:
             collected = _collect_all(options, folder, source, draft, stages)
             return train_encoder(data, options, collected, stages)
 
 
-def _folder_of(data: DataFolder, options: BuildOptions) -> FolderChanges:
-    files = walk(options.images, exclude=data.root)
-    return FolderChanges(options.images.resolve(), files)
+def _folder_to_build(
+    data: DataFolder, options: BuildOptions, stages: Stages
+) -> tuple[FolderChanges, FileSettings]:
+    """Survey the folder of a build; the rules of the collection that it replaces stay."""
+    root = options.images.resolve()
+    with _live_of(data, root) as live:
+        found = survey(options.images, data.root, live, options.include, options.exclude)
+    found.report(stages.say)
+    found.check_build()
+    found.others.save()
+    if options.strict:
+        found.check_strict()
+    return FolderChanges(root, found.files), found.settings
+
+
+@contextmanager
+def _live_of(data: DataFolder, root: Path) -> Iterator[Snapshot | None]:
+    """Give the live snapshot if it can be opened and is of the same folder, else None."""
+    with ExitStack() as opened:
+        live = None
+        with suppress(NoSnapshot, CorruptSnapshot, NewerSchema):  # a build replaces these
+            live = opened.enter_context(data.open_current())
+        yield live if live is not None and live.image_root == root else None
 
 
 def _pixel_source(data: DataFolder, folder: FolderChanges, cache_bytes: int) -> PixelSource:
@@ -211,39 +235,45 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
     """
     with data.locked(), data.open_current() as live:
         root = (options.images or live.image_root).resolve()
-        files = walk(root, exclude=data.root)
-        folder = FolderChanges(root, files, live.catalogue, removed_pictures(live))
+        found = survey(root, data.root, live, options.include, options.exclude)
+        found.report(stages.say)
+        if options.strict:
+            found.check_strict()
+        if not options.is_dry_run:
+            found.others.save()
+        folder = FolderChanges(
+            root, found.files, live.catalogue, removed_pictures(live), unread=found.hidden
+        )
         update = metadata_update(live, options.metadata, stages)
-        return _update(data, live, folder, options, stages, update)
+        return _update(data, live, folder, options, stages, update, files=found.settings)
 
 
-def retrain(
-    data: DataFolder, images: Path | None, stages: Stages, metadata: Path | None = None
-) -> Built:
+def retrain(data: DataFolder, options: ReindexOptions, stages: Stages) -> Built:
     """Build the live snapshot's collection again, with a newly trained encoder.
 
     Parameters
     ----------
     data : DataFolder
-    images : Path, optional
-        Folder of pictures. Default: the folder that was indexed before.
+    options : ReindexOptions
+        Its folder, metadata file, patterns and `strict`.
     stages : Stages
-    metadata : Path, optional
-        Metadata file. Default: the file that was given before.
     """
     with data.open_current() as live:
         settings, root = live.manifest.settings, live.image_root
-    options = BuildOptions(
-        images or root,
+    build_options = BuildOptions(
+        options.images or root,
         seed=settings.seed,
         training=settings.training,
         top_k=settings.top_k,
         groups=Grouping.of(settings.groups),
         retrain=True,
-        metadata=metadata,
+        metadata=options.metadata,
+        strict=options.strict,
+        include=options.include,
+        exclude=options.exclude,
         keep_metadata=True,
     )
-    return build(data, options, stages)
+    return build(data, build_options, stages)
 
 
 def add(
@@ -260,6 +290,8 @@ def add(
     """
     with data.locked(), data.open_current() as live:
         wanted = [relative_to_root(path, live.image_root) for path in paths]
+        for relative in wanted:
+            check_included(live.image_root, relative, live.manifest.settings.files)
         files = sorted({*catalogued(live.catalogue), *wanted}, key=path_order)
         folder = FolderChanges(live.image_root, files, live.catalogue, to_read=set(wanted))
         update = metadata_update(live, metadata, stages)
@@ -307,6 +339,7 @@ def _update(
     stages: Stages,
     update: MetadataUpdate | None = None,
     removed_rows: Collection[int] = (),
+    files: FileSettings | None = None,
 ) -> Reindexed:
     """Publish a changed collection, if it changed."""
     check_sound(live)
@@ -316,6 +349,8 @@ def _update(
         collected = collect(folder, source, draft.folder, stages, live)
         attach_metadata(collected, update, stages)
         changes.metadata += paths_with_new_metadata(collected)
+        if options.strict:
+            check_pictures(collected, strict=True)
         if options.is_dry_run or not changes:
             if not options.is_dry_run:
                 data.prune()  # an earlier run may have been killed between publication and pruning
@@ -323,7 +358,11 @@ def _update(
         if not options.may_lose_most:
             check_loss(changes, len(live), folder.root)
         write_removed(live, removed_rows, folder, draft.folder)
-        settings = replace(live.manifest.settings, metadata=metadata_source(update, live))
+        settings = replace(
+            live.manifest.settings,
+            metadata=metadata_source(update, live),
+            files=files or live.manifest.settings.files,
+        )
         parts = Parts(collected, live.folder, settings, draft.folder, stages)
         contents = parts.make() if changes.of_pictures else parts.keep()
         snapshot_id = publish(
@@ -389,6 +428,7 @@ def partition(
         if live.clusters is None:
             raise NoGroups("This collection has no groups. Run `bin/lookalike cluster` first.")
         root = images or live.image_root
+        check_outside(out, root)
         labels = live.clusters.labels
         members = [
             Member(int(labels[one.row]), one.row, one.file_under(root), one.path)

@@ -16,12 +16,14 @@ from pathlib import Path
 from PIL import Image
 
 from models.errors import ImageTooLarge, UnknownFormat
+from models.image_files.formats import format_of
 from models.preprocess import Limits, decode, pixel_count
 from models.runtime.capacity import Capacity
 from models.runtime.machine import available_memory_bytes, cores, decode_pixels
 
 # The folder's owner chose these files, so the bounds are wider than those for strangers' uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
+HEAD_BYTES = 4096  # enough to recognise every format
 FILE_BYTES = 256 << 20  # of files that are held at a time; a larger file is held alone
 
 
@@ -62,18 +64,20 @@ def open_picture(path: Path, limits: Limits = COLLECTION_LIMITS) -> Iterator[Ope
     """
     with ExitStack() as held, open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         status = os.fstat(file.fileno())
-        _check_file(status, limits)
+        _check_file(file.fileno(), status, limits)
         held.enter_context(_files().slot(size=status.st_size))
         yield OpenPicture(status, file.read(limits.max_bytes), limits, held)
 
 
-def _check_file(status: os.stat_result, limits: Limits) -> None:
+def _check_file(descriptor: int, status: os.stat_result, limits: Limits) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise UnknownFormat("a pipe, socket or device, not a file")
     if status.st_size > limits.max_bytes:
         raise ImageTooLarge(
             f"the file has {status.st_size:,} bytes; the limit is {limits.max_bytes:,}"
         )
+    if status.st_size:
+        format_of(os.pread(descriptor, HEAD_BYTES, 0))  # another file is not read whole
 
 
 @functools.cache

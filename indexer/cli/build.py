@@ -14,10 +14,12 @@ from indexer import pipeline
 from indexer.cli import terminal
 from indexer.cli.options import (
     data_option,
+    file_options,
     grouping_of,
     grouping_options,
     images_argument,
     metadata_option,
+    patterns_of,
     seed_option,
     training_options,
 )
@@ -56,6 +58,7 @@ from models.external.tflite_encoder import KERAS_PREFIX, PIXEL_RANGES
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder even if the collection has one.")
 @metadata_option
+@file_options
 @grouping_options
 def build(
     images: Path,
@@ -67,6 +70,8 @@ def build(
     encoder_range: str | None,
     weights: Path | None,
     retrain: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     **training: Any,
 ) -> None:
     """Build and publish a snapshot of the folder IMAGES: train, encode, find neighbours, group."""
@@ -83,6 +88,8 @@ def build(
         retrain=retrain,
         metadata=metadata,
         groups=grouping_of(seed, training),
+        include=patterns_of(include),
+        exclude=patterns_of(exclude),
     )
     built = pipeline.build(DataFolder(data), options, stages)
     terminal.print_skipped(built.skipped)
@@ -110,13 +117,24 @@ def _check_encoder_options(
 @data_option
 @seed_option
 @training_options
-def train(images: Path, data: Path, seed: int, **training: Any) -> None:
+@file_options
+def train(
+    images: Path,
+    data: Path,
+    seed: int,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    **training: Any,
+) -> None:
     """Train an encoder on the folder IMAGES, or resume an interrupted training.
 
     A later `build` with the same pictures, network and seed uses this encoder.
     """
     stages = terminal.stages()
-    folder = pipeline.train(DataFolder(data), _build_options(images, seed, training), stages)
+    options = _build_options(
+        images, seed, training, include=patterns_of(include), exclude=patterns_of(exclude)
+    )
+    folder = pipeline.train(DataFolder(data), options, stages)
     stages.say(stages.summary())
     click.echo(str(folder))
 

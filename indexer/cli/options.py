@@ -33,6 +33,22 @@ metadata_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read metadata from this CSV or JSON Lines file, which has a `path` column.",
 )
+file_options = _joined(
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Leave out files that match this pattern, written as in a .gitignore file. "
+        "Repeatable. Every later `reindex` uses it again; an empty pattern removes all.",
+    ),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="GLOB",
+        help="Take files that match this pattern, even if they are hidden or excluded. "
+        "Repeatable, and remembered like --exclude.",
+    ),
+)
 training_options = _joined(
     click.option(
         "--minutes",
@@ -63,7 +79,9 @@ training_options = _joined(
         help="Choose what the network learns: `contrastive` to tell pictures apart (default for "
         "deep), `reconstruction` only to reproduce them (default for classic).",
     ),
-    click.option("--strict", is_flag=True, help="Fail if any file is skipped."),
+    click.option(
+        "--strict", is_flag=True, help="Fail if any file is skipped or any folder cannot be read."
+    ),
 )
 
 
@@ -110,3 +128,8 @@ def grouping_of(seed: int, options: dict[str, Any]) -> Grouping:
     names = ("min_clusters", "max_clusters", "algorithm", "elbow")
     chosen = {name: options.pop(name) for name in names}
     return Grouping(n_clusters=options.pop("clusters"), seed=seed, **chosen)
+
+
+def patterns_of(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the patterns of --include or --exclude; None if the option was not given."""
+    return tuple(one for one in given if one) if given else None

@@ -16,6 +16,7 @@ from indexer.cli import terminal
 from indexer.cli.options import data_option, json_option, seed_option
 from indexer.output import duplicate_lists
 from indexer.output.duplicate_lists import printable
+from indexer.output.written import check_outside
 from indexer.quality import evaluate as evaluating
 from indexer.quality.altered_copies import DEFAULT_SAMPLE
 
@@ -138,6 +139,7 @@ def evaluate(
             return
         labelled = evaluating.Labelled(snapshot, labels, column, terminal.stages().say)
         if sheet is not None:
+            check_outside(sheet, snapshot.image_root)
             labelled.write_sheet(sheet)
         _print_measures(labelled.as_dict(), evaluating.labelled_lines(labelled, per_class), as_json)
 

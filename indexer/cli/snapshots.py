@@ -16,6 +16,7 @@ from indexer.cli.options import data_option, json_option
 from indexer.encoding.choice import encoder_findings
 from indexer.errors import IndexerError
 from indexer.output import export as exporting
+from indexer.output.written import check_outside
 
 
 @click.command()
@@ -52,6 +53,7 @@ def verify(data: Path, all_rows: bool) -> None:
 def export(out: Path, data: Path, full_limit: int) -> None:
     """Export the collection to the folder OUT as plain files: .npy, .csv and .json."""
     with DataFolder(data).open_current() as snapshot:
+        check_outside(out, snapshot.image_root)
         for message in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
             click.echo(message, err=True)
     click.echo(f"written to {out}")

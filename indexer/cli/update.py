@@ -10,7 +10,13 @@ import click
 from index.snapshot import DataFolder
 from indexer import pipeline
 from indexer.cli import terminal
-from indexer.cli.options import data_option, json_option, metadata_option
+from indexer.cli.options import (
+    data_option,
+    file_options,
+    json_option,
+    metadata_option,
+    patterns_of,
+)
 from indexer.options import ReindexOptions
 from indexer.stages import Stages
 
@@ -25,7 +31,11 @@ from indexer.stages import Stages
     is_flag=True,
     help="Train a new encoder with the options of the last build, and encode all pictures again.",
 )
+@click.option(
+    "--strict", is_flag=True, help="Fail if any file is skipped or any folder cannot be read."
+)
 @metadata_option
+@file_options
 @json_option
 def reindex(
     images: Path | None,
@@ -33,7 +43,10 @@ def reindex(
     dry_run: bool,
     yes: bool,
     retrain: bool,
+    strict: bool,
     metadata: Path | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Update the collection from its folder, or from the folder IMAGES.
@@ -42,13 +55,21 @@ def reindex(
     The metadata file is read again. If it has changed, it replaces the metadata of every picture.
     """
     stages = terminal.stages()
+    options = ReindexOptions(
+        images,
+        dry_run,
+        yes,
+        metadata,
+        strict=strict,
+        include=patterns_of(include),
+        exclude=patterns_of(exclude),
+    )
     if retrain and not dry_run:
-        built = pipeline.retrain(DataFolder(data), images, stages, metadata)
+        built = pipeline.retrain(DataFolder(data), options, stages)
         terminal.print_skipped(built.skipped)
         stages.say(stages.summary())
         click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
         return
-    options = ReindexOptions(images, dry_run, yes, metadata)
     _print_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
 
 

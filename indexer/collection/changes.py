@@ -15,7 +15,7 @@ from typing import Any
 
 from index.catalogue import Catalogue, ImageRecord, readable_path
 from index.progress import QUIET, Progress
-from indexer.dataset import Scanned, Skipped, scan
+from indexer.dataset import UNREADABLE, Scanned, Skipped, scan
 from indexer.errors import MostWouldBeLost, NotInTheFolder
 
 
@@ -89,7 +89,7 @@ class FolderChanges:
     ----------
     root : Path
     files : list of Path
-        Relative to root, sorted by `dataset.path_order`.
+        Relative to root, sorted by `walk.path_order`.
     catalogue : Catalogue, optional
         Pictures that were indexed before. Default: none, so every file is new.
     removed : collection of (str, str)
@@ -97,6 +97,8 @@ class FolderChanges:
     to_read : set of Path, optional
         Files to read. Default: all files whose size or modification time has changed, and those
         whose record has no full digest.
+    unread : collection of Path, optional
+        Files that cannot be read now. They are kept as they were.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class FolderChanges:
         catalogue: Catalogue | None = None,
         removed: Collection[tuple[str, str]] = (),
         to_read: set[Path] | None = None,
+        unread: Collection[Path] = (),
     ) -> None:
         self.changes = Changes()
         self.root, self.files = root, files
         self._catalogue, self._removed, self._to_read = catalogue, removed, to_read
+        self._unread = frozenset(unread)
         self._old = {record.raw_path or record.path: record for record in catalogue or ()}
         keys = {_path_key(relative) for relative in files}
         self._missing = {
@@ -135,6 +139,8 @@ class FolderChanges:
         self.changes.removed += self._missing
 
     def _must_read(self, relative: Path) -> bool:
+        if relative in self._unread:
+            return False
         if self._to_read is not None:
             return relative in self._to_read
         record = self._old.get(_path_key(relative))
@@ -150,6 +156,8 @@ class FolderChanges:
     def _classify(self, one: Scanned | Skipped, record: ImageRecord | None) -> Found | None:
         if isinstance(one, Skipped):
             self.changes.skipped.append(one)
+            if record is not None and one.code == UNREADABLE:
+                return Found(record, None, record)  # it is there, so it stays in the collection
             if record is not None:
                 self.changes.removed.append(record.path)
             return None

@@ -141,7 +141,7 @@ def check_pictures(collected: Collected, strict: bool) -> None:
 
 def _no_pictures(folder: Path, skipped: list[Skipped]) -> str:
     if not skipped:
-        return f"{folder} is empty. Put pictures into it, or name another folder."
+        return f"There are no pictures in {folder}. Put some into it, or name another folder."
     return (
         f"None of the {len(skipped)} files in {folder} is a readable picture. The first is "
         f"{skipped[0].path} ({skipped[0].reason}). Name the folder that holds the pictures."

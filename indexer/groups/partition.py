@@ -28,11 +28,12 @@ from index.durable import replace_text
 from index.errors import DiskFull
 from index.progress import QUIET, Progress
 from indexer.errors import IndexerError
+from indexer.output.written import PARTITION_LIST
 
 COPY, SYMLINK, HARDLINK = "copy", "symlink", "hardlink"
 MODES = (COPY, SYMLINK, HARDLINK)
 MEDOID_PREFIX = "medoid--"
-LIST_FILE = ".lookalike-partition.json"
+LIST_FILE = PARTITION_LIST
 _PARTIAL_FILE = ".partial"  # a file that is being copied, in OUT
 _MAX_NAME_BYTES = 255  # limit of ext4, XFS, APFS and NTFS
 _MAX_SUFFIX_BYTES = 16

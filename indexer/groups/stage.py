@@ -17,6 +17,7 @@ from index.snapshot import Snapshot
 from indexer.groups.clustering import Grouping, group_images
 from indexer.groups.dissimilarity import assign
 from indexer.groups.sheets import group_sheet, plot_elbow
+from indexer.output.written import check_outside, note_written
 from indexer.quality.drift import has_drifted
 from indexer.stages import Stages
 
@@ -103,14 +104,16 @@ def _other_attributes(clusters: Clusters) -> dict[str, Any]:
 
 def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: Stages) -> None:
     """Write a sheet of thumbnails for each group: group-000.jpg and so on."""
+    check_outside(folder, snapshot.image_root)
     folder.mkdir(parents=True, exist_ok=True)
+    names = [group_name(label, len(clusters)) for label in range(len(clusters))]
+    note_written(folder, [f"{name}.jpg" for name in names])
 
     def thumbnail(row: int) -> bytes:
         assert snapshot.thumbnails is not None
         return snapshot.thumbnails.jpeg(snapshot.catalogue.image(row).id) or b""
 
     with stages.progress(total=len(clusters), desc="sheets", unit="group") as bar:
-        for label in range(len(clusters)):
-            name = group_name(label, len(clusters))
+        for label, name in enumerate(names):
             group_sheet(clusters, label, thumbnail, folder / f"{name}.jpg")
             bar.update(1)

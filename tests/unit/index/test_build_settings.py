@@ -12,6 +12,7 @@ from index.manifest import Manifest
 # As a build wrote them, byte for byte but for indentation; the names are a contract.
 STORED = {
     "drift": {"groups": 3, "quality": 0},
+    "files": {"exclude": ["drafts/"], "include": [], "mounts": ["disk"]},
     "groups": {
         "algorithm": "fasterpam",
         "elbow": "kmeans",
@@ -81,7 +82,7 @@ def test_a_round_trip_gives_the_same_text():
     assert text(loaded(STORED).to_json()) == text(STORED)
 
 
-@pytest.mark.parametrize("section", [None, "groups", "training", "metadata", "drift"])
+@pytest.mark.parametrize("section", [None, "groups", "training", "metadata", "drift", "files"])
 def test_keys_of_another_version_survive(section):
     """A key that is not known stays where it is, also when another setting changes."""
     stored = json.loads(json.dumps(STORED))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from indexer import dataset
-from indexer.dataset import PixelSource, Scanned, Skipped, scan, scan_file, walk
+from indexer.collection.walk import walk
+from indexer.dataset import PixelSource, Scanned, Skipped, scan, scan_file
 from indexer.errors import NotAFolder
 from models.preprocess import Limits, decode, to_pixels
 from tests.helpers.pictures import picture_bytes, write_pictures
@@ -28,7 +29,7 @@ def test_walk_gives_every_file_in_the_order_of_its_bytes(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    assert names(walk(tmp_path)) == ["B.jpg", "a.jpg", "a/z.jpg", "b.jpg", "ä.jpg"]
+    assert names(walk(tmp_path).files) == ["B.jpg", "a.jpg", "a/z.jpg", "b.jpg", "ä.jpg"]
 
 
 def test_walk_enters_a_loop_of_links_once(tmp_path):
@@ -40,7 +41,7 @@ def test_walk_enters_a_loop_of_links_once(tmp_path):
     (tmp_path / "elsewhere" / "y.png").touch()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
 
-    assert names(walk(tmp_path / "in")) == ["link/y.png", "x.png"]
+    assert names(walk(tmp_path / "in").files) == ["link/y.png", "x.png"]
 
 
 def test_walk_leaves_out_the_data_folder(tmp_path):
@@ -49,7 +50,7 @@ def test_walk_leaves_out_the_data_folder(tmp_path):
     (tmp_path / "data" / "snapshots" / "x.png").touch()
     (tmp_path / "y.png").touch()
 
-    assert names(walk(tmp_path, exclude=tmp_path / "data")) == ["y.png"]
+    assert names(walk(tmp_path, exclude=tmp_path / "data").files) == ["y.png"]
 
 
 def test_walk_refuses_what_is_no_folder(tmp_path):

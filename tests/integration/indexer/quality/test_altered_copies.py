@@ -10,7 +10,8 @@ from PIL import Image
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from indexer.collection.records import make_record
-from indexer.dataset import Scanned, scan, walk
+from indexer.collection.walk import walk
+from indexer.dataset import Scanned, scan
 from indexer.errors import EncodingsAlike, NothingToCheck
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import (
@@ -33,7 +34,7 @@ def subject_of(folder, encoder=None):
     """Return the pictures of a folder as a collection to check."""
     encoder = encoder or FakeEncoder()
     copies = {}
-    scanned = [one for one in scan(folder, walk(folder)) if isinstance(one, Scanned)]
+    scanned = [one for one in scan(folder, walk(folder).files) if isinstance(one, Scanned)]
     records = [make_record(row, one, copies) for row, one in enumerate(scanned)]
     store = FaissStore.from_vectors(encoder.encode(np.stack([one.pixels for one in scanned])))
     return Subject(store, encoder, lambda rows: [records[row] for row in rows], folder)

@@ -5,7 +5,8 @@ import pytest
 
 from indexer.collection.changes import FolderChanges
 from indexer.collection.records import check_pictures, collect
-from indexer.dataset import PixelSource, walk
+from indexer.collection.walk import walk
+from indexer.dataset import PixelSource
 from indexer.errors import NoPictures, PicturesSkipped
 from indexer.stages import Stages
 from tests.helpers.pictures import noise_picture
@@ -28,7 +29,7 @@ def collected(images, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with PixelSource(images, out, max_images=4, cache_bytes=0) as source:
-        yield collect(FolderChanges(images, walk(images)), source, out, Stages())
+        yield collect(FolderChanges(images, walk(images).files), source, out, Stages())
 
 
 def test_without_an_old_snapshot_every_picture_is_new(collected):

@@ -1,0 +1,132 @@
+"""Survey the picture folder before a run: its files, what is left out, what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.build_settings import FileSettings
+from index.snapshot import Snapshot
+from indexer.collection.changes import catalogued
+from indexer.collection.file_rules import FileRules
+from indexer.collection.other_files import OtherFiles
+from indexer.collection.walk import Walk, path_order, rule_for, walk
+from indexer.errors import FileExcluded, FolderUnreadable, PicturesSkipped
+
+KINDS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is in the picture folder.
+
+    Attributes
+    ----------
+    walk : Walk
+    others : OtherFiles
+        Files that are no pictures.
+    hidden : list of Path
+        Files of the old snapshot below folders that cannot be read. They are kept unread.
+    settings : FileSettings
+        For the manifest of the next snapshot.
+    """
+
+    walk: Walk
+    others: OtherFiles
+    hidden: list[Path]
+    settings: FileSettings
+
+    @property
+    def files(self) -> list[Path]:
+        """The files to index, sorted by `path_order`."""
+        return sorted({*self.walk.files, *self.hidden}, key=path_order)
+
+    def report(self, say: Callable[[str], None]) -> None:
+        """Say what is left out, what is no picture, and which folders cannot be read."""
+        left_out = self.walk.left_out
+        if left_out:
+            counts = ", ".join(f"{n:,} {rule}" for rule, n in sorted(left_out.items()))
+            say(f"left out: {counts}")
+        kinds = self.others.by_kind()
+        if kinds:
+            by_count = sorted(kinds.items(), key=lambda one: (-one[1], one[0]))[:KINDS_SHOWN]
+            shown = ", ".join(f"{n:,} {kind}" for kind, n in by_count)
+            more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+            say(f"not pictures: {shown}{more}")
+        for one in self.walk.unreadable:
+            n_kept = sum(one.relative in hidden.parents for hidden in self.hidden)
+            kept = f"; its {n_kept:,} pictures stay in the collection" if n_kept else ""
+            say(f"cannot read {one}{kept}")
+
+    def check_strict(self) -> None:
+        """Refuse folders that cannot be read: raise PicturesSkipped."""
+        unreadable = self.walk.unreadable
+        if unreadable:
+            raise PicturesSkipped(
+                f"{len(unreadable)} folders cannot be read. The first is {unreadable[0]}. Make "
+                "them readable, or omit --strict."
+            )
+
+    def check_build(self) -> None:
+        """Refuse a build that would lose pictures: raise FolderUnreadable."""
+        if self.hidden:
+            raise FolderUnreadable(
+                f"{len(self.hidden):,} pictures of the collection are in folders that cannot be "
+                f"read. The first is {self.walk.unreadable[0]}. Make the folders readable, then "
+                "build again."
+            )
+
+
+def survey(
+    root: Path,
+    data: Path,
+    old: Snapshot | None,
+    include: tuple[str, ...] | None = None,
+    exclude: tuple[str, ...] | None = None,
+) -> Survey:
+    """Walk the picture folder by the rules of a collection.
+
+    Parameters
+    ----------
+    root : Path
+    data : Path
+        The data folder, which is not entered.
+    old : Snapshot or None
+        Snapshot of the same folder. Its rules apply where no new ones are given.
+    include, exclude : tuple of str, optional
+
+    Raises
+    ------
+    NotAFolder, BadPattern
+    """
+    before = FileSettings() if old is None else old.manifest.settings.files
+    rules = _rules(before, include, exclude)
+    found = walk(root, data, rules, before.mounts)
+    indexed = [] if old is None else catalogued(old.catalogue)
+    hidden = found.hidden(indexed)
+    others = OtherFiles(root.resolve(), data)
+    found.files = others.without(found.files, set(indexed))
+    unread = {one.relative.as_posix() for one in found.unreadable}
+    mounts = {*found.mounts, *(one for one in before.mounts if one in unread)}
+    settings = FileSettings(list(rules.include), list(rules.exclude), sorted(mounts))
+    return Survey(found, others, hidden, settings)
+
+
+def check_included(root: Path, relative: Path, settings: FileSettings) -> None:
+    """Refuse a single file that a re-index would leave out: raise FileExcluded."""
+    rule = rule_for(root, relative, _rules(settings, None, None))
+    if rule is not None:
+        raise FileExcluded(
+            f"{relative} is left out of the collection ({rule}), so `reindex` would remove it "
+            "again. Move or rename it, or run `reindex` with an --include pattern for it."
+        )
+
+
+def _rules(
+    before: FileSettings, include: tuple[str, ...] | None, exclude: tuple[str, ...] | None
+) -> FileRules:
+    return FileRules(
+        tuple(before.include) if include is None else include,
+        tuple(before.exclude) if exclude is None else exclude,
+    )
