@@ -1,7 +1,9 @@
 """`python -m indexer`."""
 
 from models.runtime.machine import limit_library_threads
+from models.runtime.standard_streams import open_standard_streams
 
+open_standard_streams()
 limit_library_threads()
 
 from indexer.cli import main  # noqa: E402 - loads numerical libraries

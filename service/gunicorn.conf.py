@@ -7,10 +7,13 @@ not survive a fork. The mapped files are shared through the page cache all the s
 import os
 
 from models.runtime.memory import give_back_large_blocks
+from models.runtime.standard_streams import open_standard_streams
 from service.errors import SettingsError
 from service.process import listening, shared_folder
 from service.process.worker import Worker
 from service.settings import Settings
+
+open_standard_streams()
 
 # gunicorn reads SCRIPT_NAME too, and would refuse paths without it, such as those of health checks.
 _script_name = os.environ.pop("SCRIPT_NAME", "")

@@ -37,7 +37,7 @@ from tests.helpers.commands import plain_environment
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import file_of, noise_picture
 from tests.helpers.published import publish_again
-from tests.helpers.servers import free_port, running, serve_command
+from tests.helpers.servers import Server, free_port, running, serve_command, wait_until_ready
 from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
@@ -218,3 +218,19 @@ def test_nothing_is_written_by_serving(server):
     search(server, file_of(noise_picture(501), "PNG"))
     get(server, "/api/v1/images?limit=50")
     assert state() == before
+
+
+def test_server_without_standard_streams(built, tmp_path):
+    """A scheduler may close stdin, stdout and stderr; the service starts and encodes uploads."""
+    port = free_port()
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *serve_command(port)]
+    environment = plain_environment(LOOKALIKE_DATA=str(built.data), LOOKALIKE_WORKERS="1")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process, tmp_path / "no log")
+        answer = search(Server(url, process, built), file_of(noise_picture(501), "PNG"))
+        assert (answer["mode"], answer["total"]) == ("encoded", 41)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=PATIENCE_S) == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -14,7 +16,8 @@ from index.snapshot import DataFolder
 from models.encoder import Encoder
 from service.settings import Settings
 from tests.helpers.apps import running_app
-from tests.helpers.commands import run
+from tests.helpers.commands import plain_environment, run
+from tests.helpers.paths import ROOT
 from tests.helpers.pictures import noise_picture, write_pictures
 from tests.helpers.published import publish_pictures
 
@@ -173,3 +176,15 @@ def test_only_equal_pixels_at_full_size_are_cached(
             found = upload(app.test_client(), content, 2)
     first = found["results"][0]
     assert (found["mode"], first["path"], first["score"]) == (mode, path, 1.0)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_search_without_standard_streams(data, closed):
+    """A scheduler may close the stream of messages; the results are printed all the same."""
+    images = data.root.parent / "images"
+    arguments = ["search", images / "003.png", "--data", data.root, "--limit", "1", "--json"]
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "indexer", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE, check=True
+    )
+    assert json.loads(done.stdout)["results"][0]["path"] == "003.png"
