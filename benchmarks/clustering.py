@@ -27,16 +27,10 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import machine_line
 from index.snapshot import DataFolder
-from indexer.groups.clustering import (
-    FASTERPAM,
-    PYCLUSTERING,
-    Grouping,
-    cluster,
-    duration,
-    group_images,
-)
+from indexer.groups.clustering import cluster, duration, group_images
 from indexer.groups.dissimilarity import VectorRows, as_vector_rows, assign, dissimilarities
 from indexer.groups.fasterpam import Diss
+from indexer.groups.grouping import FASTERPAM, PYCLUSTERING, Grouping
 from indexer.groups.pyclustering_kmedoids import estimate_seconds
 from indexer.groups.scores import agreement
 from indexer.quality.label_scores import LabelsFile

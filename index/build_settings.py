@@ -86,7 +86,7 @@ class TrainingOptions(Section):
 
 @dataclass(frozen=True)
 class GroupingOptions(Section):
-    """How a collection is grouped; `indexer.groups.clustering.Grouping` checks the values.
+    """How a collection is grouped; `indexer.groups.grouping.Grouping` checks the values.
 
     Attributes
     ----------

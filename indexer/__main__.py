@@ -1,6 +1,6 @@
 """`python -m indexer`."""
 
-from models.runtime.machine import limit_library_threads
+from models.runtime.machine_limits import limit_library_threads
 from models.runtime.standard_streams import open_standard_streams
 
 open_standard_streams()

@@ -31,7 +31,7 @@ from models.preprocess import (
     thumbnail,
     to_pixels,
 )
-from models.runtime.machine import cores
+from models.runtime.machine_limits import cores
 from models.runtime.threads import ordered_map
 
 UNREADABLE, CHANGED = "unreadable", "changed"  # codes of skipped files

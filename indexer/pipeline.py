@@ -44,11 +44,11 @@ from indexer.dataset import PixelSource, Skipped
 from indexer.encoding.choice import check_encoder_of, find_or_train_encoder, train_encoder
 from indexer.encoding.named import named_encoder
 from indexer.errors import NoGroups
-from indexer.groups.clustering import Grouping
 from indexer.groups.fasterpam import check_n_clusters
+from indexer.groups.grouping import Grouping
 from indexer.groups.partition import Member, PartitionResult
 from indexer.groups.partition import partition as write_partition
-from indexer.groups.stage import group, write_sheets
+from indexer.groups.regroup import group, write_sheets
 from indexer.options import BuildOptions, ReindexOptions
 from indexer.output.written import check_outside
 from indexer.publishing import Parts, check_disk, publish

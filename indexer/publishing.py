@@ -42,8 +42,8 @@ from index.snapshot import DataFolder, Snapshot, SnapshotDraft
 from indexer.collection.records import Collected
 from indexer.encoding.choice import copy_encoder
 from indexer.encoding.vectors import write_vectors
-from indexer.groups.clustering import Grouping
-from indexer.groups.stage import group, regroup
+from indexer.groups.grouping import Grouping
+from indexer.groups.regroup import group, regroup
 from indexer.map.positions import draw_map, update_map
 from indexer.quality.altered_copies import SelfCheck
 from indexer.quality.build_check import check_build, check_encoder

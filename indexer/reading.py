@@ -19,7 +19,7 @@ from models.errors import ImageTooLarge, UnknownFormat
 from models.image_files.formats import format_of
 from models.preprocess import Limits, decode, pixel_count
 from models.runtime.capacity import Capacity
-from models.runtime.machine import available_memory_bytes, cores, decode_pixels
+from models.runtime.machine_limits import available_memory_bytes, cores, decode_pixels
 
 # The folder's owner chose these files, so the bounds are wider than those for strangers' uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)

@@ -24,7 +24,7 @@ from models.learning.batches import ImageSource, read_ahead, read_scaled
 from models.learning.budget import Budget, Pace, Stopwatch
 from models.learning.checkpoint import TrainingState, load_state, save_state
 from models.learning.collapse import collapse_reason
-from models.learning.contrastive import ContrastiveLearner, has_bfloat16
+from models.learning.contrastive_learner import ContrastiveLearner, has_bfloat16
 from models.learning.learner import Learner, ReconstructionLearner
 from models.learning.schedule import Schedule
 from models.runtime.quiet import quiet_stderr
@@ -168,7 +168,7 @@ def train(
     Notes
     -----
     Seeds the global generators of Python, NumPy and TensorFlow. What is minimised, and how, is
-    described in models/learning/learner.py and models/learning/contrastive.py.
+    described in models/learning/learner.py and models/learning/contrastive_learner.py.
     """
     if len(images) < 1:
         raise TooFewImages("there is no picture to train on: name a folder with pictures")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from models.runtime.machine import cores, decode_pixels, memory_limit_bytes
+from models.runtime.machine_limits import cores, decode_pixels, memory_limit_bytes
 from service.errors import SettingsError
 
 PREFIX = "LOOKALIKE_"

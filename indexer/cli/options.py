@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from indexer.groups.clustering import ALGORITHMS, ELBOWS, FASTERPAM, KMEDOIDS, Grouping
+from indexer.groups.grouping import ALGORITHMS, ELBOWS, FASTERPAM, KMEDOIDS, Grouping
 
 
 def _joined(*options: Callable[..., Any]) -> Callable[..., Any]:

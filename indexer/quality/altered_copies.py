@@ -30,7 +30,7 @@ from indexer.reading import OpenPicture, open_picture
 from models.errors import PictureError
 from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import shrink, to_pixels
-from models.runtime.machine import cores
+from models.runtime.machine_limits import cores
 from models.runtime.threads import ordered_map
 
 MIN_PICTURES = 20  # among fewer pictures, a first rank means little

@@ -1,7 +1,7 @@
 """Learners: a network and the objective that it is trained for.
 
 `training` counts steps and minutes and keeps checkpoints. A `Learner` knows the objective. There
-are two: `ReconstructionLearner` here, and `ContrastiveLearner` in models/learning/contrastive.py.
+are two: `ReconstructionLearner` here, and `ContrastiveLearner` in `contrastive_learner`.
 """
 
 from abc import ABC, abstractmethod

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from models.runtime.machine import cores
+from models.runtime.machine_limits import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

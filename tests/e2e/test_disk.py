@@ -14,7 +14,7 @@ import pytest
 from index.snapshot import DataFolder
 from index.verification import verify
 from indexer import options, pipeline
-from indexer.groups.clustering import Grouping
+from indexer.groups.grouping import Grouping
 from indexer.stages import Stages
 from tests.golden.make import GOLDEN, bmp
 from tests.helpers.commands import run, run_process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from index.snapshot import DataFolder
-from models.runtime.machine import DECODE_BYTES_PER_PIXEL
+from models.runtime.machine_limits import DECODE_BYTES_PER_PIXEL
 from tests.helpers.commands import plain_environment
 from tests.helpers.paths import GOLDEN_ENCODER, ROOT
 from tests.helpers.pictures import write_pictures

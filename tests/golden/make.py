@@ -49,7 +49,7 @@ def make() -> None:
     from index.manifest import SCHEMA_VERSION
     from index.snapshot import DataFolder
     from indexer import pipeline
-    from indexer.groups.clustering import Grouping
+    from indexer.groups.grouping import Grouping
     from indexer.options import BuildOptions
     from indexer.stages import Stages
     from tests.helpers.tiny_encoders import write_float_with_crops

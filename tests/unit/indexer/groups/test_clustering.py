@@ -8,16 +8,11 @@ import pytest
 from index.build_settings import GroupingOptions
 from index.search.faiss_store import FaissStore
 from indexer.groups import pyclustering_kmedoids as adapter
-from indexer.groups.clustering import (
-    Grouping,
-    TooLittleMemory,
-    UnknownMethod,
-    duration,
-    group_images,
-)
+from indexer.groups.clustering import duration, group_images
 from indexer.groups.dissimilarity import BadVectors
 from indexer.groups.elbow import CLEAR_KNEE, InvalidRange
 from indexer.groups.fasterpam import InvalidNumberOfClusters
+from indexer.groups.grouping import Grouping, TooLittleMemory, UnknownMethod
 from indexer.groups.pyclustering_kmedoids import PyclusteringTooSlow
 from tests.helpers.matrices import blobs, random_unit, same_groups
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from indexer.groups import pyclustering_kmedoids as adapter
-from indexer.groups.clustering import UnknownMethod, cluster
+from indexer.groups.clustering import cluster
 from indexer.groups.fasterpam import InvalidDissimilarities, InvalidNumberOfClusters
+from indexer.groups.grouping import UnknownMethod
 from indexer.groups.pyclustering_kmedoids import (
     NoCore,
     PyclusteringTooSlow,

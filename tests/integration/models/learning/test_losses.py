@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.learning.objectives import info_nce, neighbour_loss, small_view_loss, tf, unit
+from models.learning.losses import info_nce, neighbour_loss, small_view_loss, tf, unit
 
 
 def unit_rows(n: int, dim: int = 5, seed: int = 0) -> np.ndarray:

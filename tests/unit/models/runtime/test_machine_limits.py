@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from models.runtime import machine
-from models.runtime.machine import (
+from models.runtime import machine_limits
+from models.runtime.machine_limits import (
     available_memory_bytes,
     cores,
     decode_pixels,
@@ -34,8 +34,8 @@ has_affinity = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def large_machine(monkeypatch):
     """Let only the control groups limit: this machine may be smaller than what they allow."""
-    monkeypatch.setattr(machine, "_affinity", lambda: MANY_CORES)
-    monkeypatch.setattr(machine, "_physical_bytes", lambda: 1 << 40)
+    monkeypatch.setattr(machine_limits, "_affinity", lambda: MANY_CORES)
+    monkeypatch.setattr(machine_limits, "_physical_bytes", lambda: 1 << 40)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_cores_without_control_groups_are_those_of_the_affinity(tmp_path):
 def test_cores_follow_the_affinity():
     """`taskset -c 0` leaves one core, whatever the machine has."""
     script = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-    script += "from models.runtime.machine import cores; print(cores())"
+    script += "from models.runtime.machine_limits import cores; print(cores())"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -194,7 +194,7 @@ def test_libraries_are_told_the_quota(host, monkeypatch, quota, variable):
     """OpenMP, OpenBLAS and TensorFlow would start a thread for each core of the host."""
     files = {"cpu,cpuacct/cpu.cfs_quota_us": quota, "cpu,cpuacct/cpu.cfs_period_us": "100000"}
     n_cores = cores(host(v1(files, own="/")))
-    monkeypatch.setattr(machine, "cores", lambda: n_cores)
+    monkeypatch.setattr(machine_limits, "cores", lambda: n_cores)
     environ = {"OPENBLAS_NUM_THREADS": "7"}
     monkeypatch.setattr(os, "environ", environ)
 

@@ -14,8 +14,9 @@ from index.artefacts.clusters import Clusters, group_name
 from index.layout import CLUSTERS_FILE, ELBOW_PLOT_FILE
 from index.search.store import VectorStore
 from index.snapshot import Snapshot
-from indexer.groups.clustering import Grouping, group_images
+from indexer.groups.clustering import group_images
 from indexer.groups.dissimilarity import assign
+from indexer.groups.grouping import Grouping
 from indexer.groups.sheets import group_sheet, plot_elbow
 from indexer.output.written import check_outside, note_written
 from indexer.quality.drift import has_drifted

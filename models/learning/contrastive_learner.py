@@ -27,8 +27,8 @@ from models.autoencoder import (
 )
 from models.learning.batches import Split, distinct_rows
 from models.learning.learner import Arrays, Learner, Pictures
+from models.learning.losses import info_nce, neighbour_loss, small_view_loss, unit
 from models.learning.muon import MuonAdamW
-from models.learning.objectives import info_nce, neighbour_loss, small_view_loss, unit
 from models.learning.schedule import cosine_rate, ramp
 from models.learning.views import random_views
 from models.network.grid_layers import EqualLength, Fold

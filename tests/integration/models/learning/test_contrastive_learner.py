@@ -33,11 +33,11 @@ from models.decoder import Decoder
 from models.encoder import Encoder, unit_rows
 from models.errors import ModelMismatch, ObjectiveMismatch
 from models.export import export_autoencoder
-from models.learning import budget, contrastive
+from models.learning import budget, contrastive_learner
 from models.learning.batches import distinct_rows, read_scaled
 from models.learning.budget import Budget
 from models.learning.checkpoint import load_state
-from models.learning.contrastive import Bank, ContrastiveLearner
+from models.learning.contrastive_learner import Bank, ContrastiveLearner
 from models.learning.schedule import Schedule
 from models.network.grid_layers import (
     Centre,
@@ -504,16 +504,16 @@ def test_bfloat16_is_used_where_the_processor_has_it(
 ) -> None:
     """As Linux says it of the processor."""
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(contrastive, "CPUINFO", tmp_path / "cpuinfo")
-    assert contrastive.has_bfloat16() is expected
+    monkeypatch.setattr(contrastive_learner, "CPUINFO", tmp_path / "cpuinfo")
+    assert contrastive_learner.has_bfloat16() is expected
 
 
 def test_bfloat16_is_not_used_where_nothing_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other systems than Linux have no such file."""
-    monkeypatch.setattr(contrastive, "CPUINFO", tmp_path / "missing")
-    assert contrastive.has_bfloat16() is False
+    monkeypatch.setattr(contrastive_learner, "CPUINFO", tmp_path / "missing")
+    assert contrastive_learner.has_bfloat16() is False
 
 
 def test_bfloat16_training_gives_a_float32_encoder(
