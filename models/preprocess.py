@@ -27,6 +27,7 @@ from models.image_files.decoder_limits import (
     check_decoding,
     check_file,
 )
+from models.image_files.essentials import essentials
 from models.image_files.formats import DECODER_ERRORS, format_of, prepare_decoder
 
 SIDE_PX = 256
@@ -276,7 +277,11 @@ def thumbnail(image: Image.Image, side_px: int = SIDE_PX) -> bytes:
 def _opened(data: bytes, format_: str, limits: Limits) -> tuple[Image.Image, int]:
     """Read the header only. Also return the pixels of an AVIF's streams, else 0."""
     behind = check_file(data, format_, limits.max_pixels)
-    image = Image.open(CountedReads(data, format_), formats=[prepare_decoder(format_)])
+    needed, profile = essentials(data, format_)
+    image = Image.open(CountedReads(needed, format_), formats=[prepare_decoder(format_)])
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    image.info.pop("xmp", None)  # Pillow would turn the picture as XMP says, which no browser does
     _check_pixels(image, limits)
     check_decoding(image, limits.max_pixels)
     return image, behind

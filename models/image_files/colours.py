@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from models.image_files.essentials import MAX_PROFILE_BYTES
 from models.image_files.formats import DECODER_ERRORS
 
 _SRGB_TOLERANCE = 2  # levels of 255: the difference between sRGB profiles of different makers
@@ -86,10 +87,10 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as RGB in sRGB. A profile that is broken or does not fit is ignored."""
+    """Return the picture as RGB in sRGB. Broken, huge and unsuitable profiles are ignored."""
     if image.mode == "LAB":
         return _transformed(image, ImageCms.createProfile("LAB"))
-    if profile:
+    if profile and len(profile) <= MAX_PROFILE_BYTES:
         try:
             return _apply_profile(image, profile)
         except (ImageCms.PyCMSError, *DECODER_ERRORS):

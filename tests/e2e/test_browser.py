@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from contextlib import contextmanager
-
 import pytest
 from PIL import Image
-from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.helpers.browser import opened
 from tests.helpers.pictures import noise_picture
 from tests.helpers.servers import running
 from tests.helpers.waiting import PATIENCE_S
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-HOW = "no Chromium with its driver: apt-get install chromium chromium-driver"
 ADDRESSES = (
     "/", "/browse", "/groups", "/groups/0", "/map", "/duplicates", "/collection", "/docs", "/x",
 )  # fmt: skip
 WIDTHS = {"desk": 1280, "phone": 390}
-
-
-def found_browser():
-    """Return the paths of Chromium and its driver. Without them, skip, or fail on CI."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    driver = shutil.which("chromedriver")
-    if browser and driver:
-        return browser, driver
-    if os.environ.get("CI"):
-        pytest.fail(HOW)
-    pytest.skip(HOW)
-
-
-@contextmanager
-def opened(profile, javascript=True, width=1280):
-    """Open a headless browser."""
-    browser, driver = found_browser()
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # a container's root has none to give
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if not javascript:
-        blocked = {"profile.managed_default_content_settings.javascript": 2}
-        options.add_experimental_option("prefs", blocked)
-    window = webdriver.Chrome(options, Service(driver))
-    try:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        yield window
-    finally:
-        window.quit()
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +221,7 @@ def test_region_is_drawn_on_the_picture(window, server):
     wait_for(window, lambda w: one(w, ".cut"))
     picture = one(window, ".query figure .frame")
     size = picture.size["width"]
-    steps = webdriver.ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
+    steps = ActionChains(window).move_to_element_with_offset(picture, -size // 4, 0)
     steps.click_and_hold().move_by_offset(size // 2, size // 8).release().perform()
     edges = {
         name: float(one(window, f".region-form [name={name}]").get_attribute("value"))
@@ -302,7 +258,7 @@ def test_map_shows_the_picture_under_the_pointer(window, server):
     dots = many(window, "[data-map] a")
     assert len(dots) >= 41
     assert not one(window, "[data-preview]").is_displayed()
-    webdriver.ActionChains(window).move_to_element(many(window, "[data-map] rect")[0]).perform()
+    ActionChains(window).move_to_element(many(window, "[data-map] rect")[0]).perform()
     wait_for(window, lambda w: one(w, "[data-preview]").is_displayed())
     assert "typical of group" in one(window, "[data-preview] span").text
     assert broken_pictures(window) == []

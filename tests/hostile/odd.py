@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import struct
@@ -188,6 +189,11 @@ def _metadata() -> list[Case]:
             file_of(plain(), "WEBP", lossless=True, icc_profile=forge.srgb_profile()[:150]),
         ),
         _picture("icc-of-rgb.jpg", _grey_with_rgb_profile(), colour=(90, 90, 90)),
+        _picture("text-bomb.png", forge.png_with(*[_text(1 << 20)] * 70)),
+        _picture("large-text.png", forge.png_with(_text(2 << 20))),
+        Case("profile-bomb.png", _profile_bomb, None, SIZE, COLOUR),
+        _picture("comment-in-pieces.gif", forge.gif_with(b"!\xfe" + b"\1a" * 90_000 + b"\0")),
+        _picture("blocks.gif", forge.gif_with(b"!\x01\1a\0" * 40_000)),
         _picture("ztxt-bomb.png", forge.png_with(*[forge.chunk(b"zTXt", b"a\0\0" + bomb)] * 40)),
         _picture(
             "html-comment.gif", forge.gif_with(b"!\xfe" + bytes([len(SCRIPT)]) + SCRIPT + b"\0")
@@ -195,6 +201,18 @@ def _metadata() -> list[Case]:
         _picture("html-text.png", forge.png_with(forge.chunk(b"tEXt", b"Title\0" + SCRIPT))),
         _picture("html-comment.jpg", file_of(plain(), "JPEG", comment=SCRIPT)),
     ]
+
+
+def _text(size: int) -> bytes:
+    return forge.chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"<" * size, 9))
+
+
+@functools.cache
+def _profile_bomb() -> bytes:
+    """Return a picture whose colour profile would have 200 MiB."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
+    return forge.png_with(forge.chunk(b"iCCP", b"a\0\0" + packed))
 
 
 def _grey_with_rgb_profile() -> bytes:

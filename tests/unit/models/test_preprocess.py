@@ -24,6 +24,8 @@ from models.preprocess import (
     to_pixels,
 )
 from tests.helpers.pictures import file_of, random_picture
+from tests.helpers.profiles import cmyk_profile, matrix_profile
+from tests.hostile import forge
 from tests.hostile.forge import chunk
 
 # Pillow remarks on odd metadata; the module silences that, pytest brings it back.
@@ -317,6 +319,38 @@ def test_decode_turns_upright(format_: str, orientation: int) -> None:
     assert pixels_of(file_of(grid([A, B], [C, D]), format_, **options)) == UPRIGHT[orientation]
 
 
+XMP_TURNED = (
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax"
+    b"-ns#'><rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' tiff:Orientation=\"6\"/>"
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "AVIF", "TIFF"])
+def test_decode_follows_no_orientation_of_xmp(format_: str) -> None:
+    """Pillow follows it; browsers do not, and thumbnails and vectors agree with them."""
+    options: dict[str, Any] = {"tiffinfo": {700: XMP_TURNED}} if format_ == "TIFF" else {}
+    data = file_of(random_picture(), format_, **(options or {"xmp": XMP_TURNED}))
+    assert b'tiff:Orientation="6"' in data
+    assert decode(data).size == (40, 30)
+
+
+def test_decode_follows_no_orientation_of_text() -> None:
+    """In a PNG, XMP and the EXIF that ImageMagick writes are text; an eXIf chunk is followed."""
+    data = file_of(random_picture(), "PNG")
+    exif = forge.turned(6).tobytes()
+    packet = b"XML:com.adobe.xmp\0\0\0\0\0" + XMP_TURNED
+    profile = b"Raw profile type exif\0\0" + zlib.compress(
+        b"\nexif\n%8d\n" % len(exif) + exif.hex().encode()
+    )
+    for more, size in (
+        (chunk(b"iTXt", packet), (40, 30)),
+        (chunk(b"zTXt", profile), (40, 30)),
+        (chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")), (30, 40)),
+    ):
+        assert decode(data[:33] + more + data[33:]).size == size
+
+
 def test_decode_gives_the_upright_size() -> None:
     """Width and height are those after turning, here a JPEG lying on its side."""
     picture = decode(SEEDS["JPEG"])
@@ -478,56 +512,12 @@ def test_decode_reads_cmyk_jpeg_as_adobe_writes_it() -> None:
     assert pixels_of(data)[0][0] == WHITE
 
 
-def cmyk_profile() -> bytes:
-    """Make the smallest CMYK profile: paper L* = 100, cyan 50, black 0, all of them neutral."""
-    lightness = [0 if corner & 1 else 128 if corner & 8 else 255 for corner in range(16)]
-    corners = [bytes([level, 128, 128]) for level in lightness]
-    identity = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
-    ramp = bytes(range(256))
-    table = (
-        b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + ramp * 4 + b"".join(corners) + ramp * 3
-    )
-    text = b"text\0\0\0\0by hand\0"
-    description = b"desc\0\0\0\0" + struct.pack(">I", 8) + b"by hand\0" + b"\0" * 78
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    return profile_of(
-        b"prtrCMYKLab ", {b"A2B0": table, b"cprt": text, b"desc": description, b"wtpt": white}
-    )
-
-
-def profile_of(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """Put an ICC profile together from its tags."""
-    offset, index, bodies = 128 + 4 + 12 * len(tags), b"", b""
-    for name, body in tags.items():
-        padded = body + b"\0" * (-len(body) % 4)
-        index += name + struct.pack(">II", offset + len(bodies), len(body))
-        bodies += padded
-    head = struct.pack(">I4sI", offset + len(bodies), b"\0\0\0\0", 0x02400000) + kind
-    head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + b"\0" * 28
-    head += struct.pack(">3i", 63190, 65536, 54061)
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + index + bodies
-
-
 @pytest.mark.parametrize("format_", ["TIFF", "JPEG"])
 def test_decode_follows_a_cmyk_profile(format_: str) -> None:
     """The profile says what the ink looks like: L* = 50 is grey 119 in sRGB, not cyan."""
     image = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
     pixel = pixels_of(file_of(image, format_, icc_profile=cmyk_profile()))[0][0]
     assert np.abs(np.array(pixel) - 119).max() <= 2
-
-
-def matrix_profile(swap: bool) -> bytes:
-    """Make an RGB profile with sRGB's primaries and gamma 1; `swap` exchanges two."""
-    red, green, blue = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)
-    if swap:
-        red, blue = blue, red
-    xyz = {
-        name: b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * v) for v in values))
-        for name, values in [(b"rXYZ", red), (b"gXYZ", green), (b"bXYZ", blue)]
-    }
-    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), b"curv" + b"\0" * 8)
-    rest = {b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)}
-    return profile_of(b"mntrRGB XYZ ", xyz | curves | rest)
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "TIFF"])

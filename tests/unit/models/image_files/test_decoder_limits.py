@@ -102,8 +102,7 @@ def _n_reads(data: bytes) -> int:
     [
         ("pieces.png", "more pieces than"),
         ("pixels-in-pieces.png", "more pieces than"),
-        ("comment-in-pieces.gif", "more pieces than"),
-        ("blocks.gif", "more pieces than"),
+        ("million-pieces.gif", "more pieces than"),
         ("segments.jpg", "more pieces than"),
         ("fill-bytes.jpg", "more pieces than"),
         ("exif-in-pieces.jpg", "more pieces than"),
