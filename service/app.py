@@ -69,7 +69,7 @@ def make_app(settings: Settings, open_encoder_of: OpenEncoder | None = None) -> 
 def _install_guards(app: Flask, settings: Settings) -> None:
     """Install what counts, refuses and limits requests, in the order in which it runs."""
     if settings.proxies:
-        behind = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=0)
+        behind = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=0, x_host=0)
         app.wsgi_app = behind  # type: ignore[method-assign]
     request_log.install(app)
     request_counts.install(app)

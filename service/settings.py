@@ -201,8 +201,8 @@ class Settings:
         0,
         _number(int, 0),
         "proxies",
-        "Trust `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Prefix` from this many "
-        "proxies in front of the service.",
+        "Trust `X-Forwarded-For` and `X-Forwarded-Prefix` from this many proxies in front of the "
+        "service.",
     )
     prefix: str = _setting(
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import sqlite3
 import time
 
@@ -20,6 +21,9 @@ from limits.strategies import FixedWindowRateLimiter
 from service.errors import Overloaded, RateLimited
 from service.guard.access import Keys
 from service.route_table import route_of
+
+# Some proxies write the port of the connection too, which changes all the time.
+_WITH_PORT = re.compile(r"(?P<v4>[\d.]+):\d+|\[(?P<v6>[^\]]+)\](:\d+)?")
 
 
 class RateLimit:
@@ -92,9 +96,10 @@ def _client(keys: Keys) -> str:
 
 
 def client_network(address: str) -> str:
-    """Return an address; for IPv6, the network that one subscriber has (RFC 6177)."""
+    """Return an address without its port; for IPv6, the network of a subscriber (RFC 6177)."""
+    with_port = _WITH_PORT.fullmatch(address)
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(with_port["v4"] or with_port["v6"] if with_port else address)
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv4Address):

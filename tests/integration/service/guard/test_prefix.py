@@ -97,6 +97,14 @@ def test_corrected_address_has_the_prefix(below, address, target):
     assert response.headers["Location"] == target
 
 
+@pytest.mark.parametrize("scheme", ["https", "javascript", "\xff <b>"])
+def test_redirect_ignores_the_scheme_of_a_header(client_of, scheme):
+    """Whatever `X-Forwarded-Proto` contains, a redirect names the path alone."""
+    headers = {HEADER: "/look", "X-Forwarded-Proto": scheme}
+    response = client_of(proxies=1).get("/groups//0", headers=headers)
+    assert response.headers["Location"] == "/look/groups/0"
+
+
 def test_openapi_names_no_server_without_a_prefix(client):
     """The default is the server that sent the document."""
     assert "servers" not in client.get("/openapi.json").json

@@ -42,8 +42,13 @@ def test_every_one_of_several_limits_holds(counts):
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
         ("::ffff:192.0.2.1", "192.0.2.1", True),
         ("", "unknown", False),
+        ("192.0.2.1:50001", "192.0.2.1:50002", True),
+        ("192.0.2.1:50001", "192.0.2.2:50001", False),
+        ("[2001:db8:1:2::1]:50001", "2001:db8:1:2::1", True),
+        ("[2001:db8:1:2::1]", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
     ],
 )
 def test_client_is_a_subscriber(one, other, same):
-    """Who has a whole network of IPv6 addresses is still one client."""
+    """A whole IPv6 network is one client. The port that some proxies add tells nobody apart."""
     assert (client_network(one) == client_network(other)) == same
