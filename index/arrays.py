@@ -14,6 +14,7 @@ Vectors = NDArray[np.float32]  # unit rows
 Scores = NDArray[np.float32]  # cosines, clipped to [-1, 1]
 RoundedScores = NDArray[np.float64]  # scores of results, rounded to 6 decimals
 Rows = NDArray[np.int64]  # row numbers
+StoredRows = NDArray[np.int32]  # row numbers in the top-k table
 Labels = NDArray[np.int32]  # a cluster's label for each row
 Mask = NDArray[np.bool_]  # true or false for each row
 

@@ -27,7 +27,7 @@ CREATE TABLE images (
     row INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     path TEXT NOT NULL,
-    raw_path BLOB,               -- the file's name where it is not UTF-8, else NULL
+    raw_path BLOB,               -- bytes of the path if they are not UTF-8, else NULL
     sha256 TEXT NOT NULL,
     pixel_digest TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
@@ -36,9 +36,9 @@ CREATE TABLE images (
     height INTEGER NOT NULL,
     format TEXT NOT NULL,
     metadata TEXT NOT NULL,
-    full_digest TEXT,            -- of all pixels; NULL until the file is read for it
+    full_digest TEXT,            -- of all pixels, NULL if unknown
     single_colour TEXT,          -- "#rrggbb" of a picture in one colour, else NULL
-    ctime_ns INTEGER,            -- the file's, when it was read; NULL where that is not known
+    ctime_ns INTEGER,            -- time of the last change of content or attributes, or NULL
     inode INTEGER
 );
 CREATE INDEX images_sha256 ON images (sha256);

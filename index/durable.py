@@ -10,7 +10,7 @@ import errno
 import os
 from pathlib import Path
 
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # of file systems that can sync files only
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of file systems without folder sync
 
 
 def sync_file(path: Path) -> None:
@@ -25,8 +25,8 @@ def sync_file(path: Path) -> None:
 def sync_folder(path: Path) -> None:
     """Wait until a folder's list of names has reached the disk.
 
-    Some file systems, such as shared folders of virtual machines, can sync files only. There is
-    nothing else to do on them.
+    Some file systems, such as shared folders of virtual machines, can sync only files. There this
+    function does nothing.
     """
     try:
         sync_file(path)  # a folder is synced through a descriptor too

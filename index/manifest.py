@@ -58,8 +58,8 @@ class Manifest:
     versions : dict
         Library name to version.
     files : dict
-        File name to `FileEntry`, for every file except the manifest itself. The names are today's,
-        also for a snapshot of an older schema.
+        File name to `FileEntry`, for every file except the manifest itself. The names are the
+        current ones, even in a snapshot of an older schema.
     schema_version : int
         Schema of the files on disk. A new snapshot always has the current one.
     """

@@ -211,7 +211,7 @@ class Snapshot:
         self.close()
 
     def _path(self, name: str) -> Path:
-        """Return the path of a file. It may have another name in an older schema."""
+        """Return the path of a file, which may have another name in an older schema."""
         is_old = self.manifest.schema_version == schema1.VERSION
         return self.folder / (schema1.OLD_FILES.get(name, name) if is_old else name)
 
@@ -290,13 +290,13 @@ class SnapshotDraft:
     def link_from(self, old: Snapshot, names: Iterable[str]) -> None:
         """Hard-link files from another snapshot. Names of files that it lacks are ignored.
 
-        A file of an older schema that differs from the current one is written anew.
+        A file of an older schema that differs from the current schema is converted.
         """
         is_old = old.manifest.schema_version == schema1.VERSION
         for name in sorted(set(old.manifest.files) & set(names)):
             source, target = old.file(name), self.folder / name
             assert source is not None
-            if is_old and schema1.take_over(source, target):
+            if is_old and schema1.convert(source, target):
                 continue
             try:
                 os.link(source, target)
@@ -409,7 +409,7 @@ class DataFolder:
     def ids(self) -> list[str]:
         """Return the ids of all published snapshots, oldest first.
 
-        A NAS or a desktop may keep folders of its own among them, such as @eaDir or #recycle.
+        Other folders are ignored, such as @eaDir or #recycle, which a NAS or a desktop creates.
         """
         if not self.snapshots.is_dir():
             return []
@@ -459,9 +459,9 @@ class DataFolder:
         folder = self.snapshots / snapshot_id
         if _is_open(folder / MANIFEST_FILE):
             return False
-        gone = folder.with_name(f"{PRUNED_PREFIX}{snapshot_id}")
-        folder.rename(gone)
-        shutil.rmtree(gone)
+        pruned = folder.with_name(f"{PRUNED_PREFIX}{snapshot_id}")
+        folder.rename(pruned)
+        shutil.rmtree(pruned)
         return True
 
     def _open_lock(self) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from index.arrays import Mask, Rows, Scores, Vectors
 from index.search.store import VectorStore, best_first
@@ -22,7 +21,7 @@ ROUGH = 1e-4  # upper bound of the error of a float32 sum of 4096 products
 BLOCK = 1024  # rows; 16 MB of vectors
 
 
-def best_scores(cosines: NDArray[np.float32]) -> Scores:
+def best_scores(cosines: Scores) -> Scores:
     """Return the scores of rows from their cosines with each vector of a query.
 
     Parameters
@@ -110,17 +109,17 @@ def may_be_among(rough: Scores, k: int) -> Mask:
 
 def _rough_cosines(
     store: VectorStore, vectors: Vectors, rows: Rows
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+) -> Iterator[tuple[slice, Scores]]:
     """Yield the cosines of one block of rows after the other, (1 + m, b), in bounded memory."""
     for start in range(0, len(rows), BLOCK):
         block = slice(start, start + BLOCK)
         yield block, vectors @ store.vectors(rows[block]).T
 
 
-def _minus_costs(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+def _minus_costs(cosines: Scores) -> Scores:
     """Subtract the cost from the cosines with crop vectors, which are all but the first."""
     costs = np.array([_cost(i) for i in range(len(cosines))])  # (1 + m,)
-    reduced: NDArray[np.float32] = cosines - costs[:, np.newaxis]
+    reduced: Scores = cosines - costs[:, np.newaxis]
     return reduced
 
 

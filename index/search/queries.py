@@ -85,16 +85,16 @@ def query_of_picture(
 def _row_of_equal(
     candidates: Mapping[int, str | None], full_digest: Callable[[], str]
 ) -> int | None:
-    """Return the lowest row with the same full digest, or else the lowest row without any.
+    """Return the lowest row with the same full digest, or else the lowest row without a digest.
 
     Rows of schema 1 have no full digest. For them, the pixel digest decides.
     """
-    without = [row for row, found in candidates.items() if found is None]
-    if len(without) == len(candidates):
-        return min(without, default=None)
+    unknown = [row for row, digest in candidates.items() if digest is None]
+    if len(unknown) == len(candidates):
+        return min(unknown, default=None)
     wanted = full_digest()
-    equal = [row for row, found in candidates.items() if found == wanted]
-    return min(equal or without, default=None)
+    equal = [row for row, digest in candidates.items() if digest == wanted]
+    return min(equal or unknown, default=None)
 
 
 def query_of_row(searchable: Searchable, row: int) -> Query:

@@ -206,10 +206,10 @@ def _rank_among(
 
 def _with_first(own_row: int, scores: RoundedScores, rows: Rows) -> tuple[RoundedScores, Rows]:
     """Move one row to the front, if it is present, with a score no lower than any other."""
-    place = np.flatnonzero(rows == own_row)
-    if len(place) == 0:
+    position = np.flatnonzero(rows == own_row)
+    if len(position) == 0:
         return scores, rows
-    others = np.delete(scores, place), np.delete(rows, place)
+    others = np.delete(scores, position), np.delete(rows, position)
     return np.append(scores.max(), others[0]), np.append(own_row, others[1])
 
 

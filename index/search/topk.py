@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from index.arrays import Mask, Rows, Scores, blocks
+from index.arrays import Mask, Rows, Scores, StoredRows, blocks
 from index.errors import CorruptSnapshot
 from index.layout import TOPK_ROWS_FILE, TOPK_SCORES_FILE
 from index.progress import QUIET, Progress
@@ -31,7 +30,7 @@ class TopKTable:
         Their cosine similarity, [-1, 1], descending.
     """
 
-    rows: NDArray[np.int32]
+    rows: StoredRows
     scores: Scores
 
     @property
@@ -127,7 +126,7 @@ class TopKTable:
                 bar.update(len(block))
         return type(self)(rows, scores)
 
-    def _kept_lines(self, old_rows: Rows) -> tuple[NDArray[np.int32], Scores, Mask]:
+    def _kept_lines(self, old_rows: Rows) -> tuple[StoredRows, Scores, Mask]:
         """Return the lines of kept rows with new row numbers, and which lost no neighbour."""
         kept = np.flatnonzero(old_rows >= 0)
         new_of_old = np.full(len(self), -1, np.int32)
@@ -169,7 +168,7 @@ class TopKTable:
 def _merged_with_new(
     store: VectorStore,
     scores: Scores,
-    rows: NDArray[np.int32],
+    rows: StoredRows,
     own: Rows,
     new: Rows,
 ) -> tuple[Scores, Rows]:
