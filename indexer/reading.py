@@ -1,7 +1,7 @@
-"""Read and decode picture files: any number of threads, bounded memory.
+"""Reading and decoding of picture files, in any number of threads with bounded memory.
 
-Two pools bound what is in memory: bytes of files, then pixels that are being decoded. A thread
-takes from the second only while it holds a share of the first, so no two wait for each other.
+Two pools limit the memory: one the bytes of files, the other the pixels being decoded. A thread
+always acquires capacity from the first pool before the second, so threads cannot deadlock.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from models.preprocess import Limits, decode, pixel_count
 from models.runtime.capacity import Capacity
 from models.runtime.machine_limits import available_memory_bytes, cores, decode_pixels
 
-# The folder's owner chose these files, so the bounds are wider than those for strangers' uploads.
+# The owner of the folder chose these files, so the limits are higher than for uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
 HEAD_BYTES = 4096  # enough to recognise every format
-FILE_BYTES = 256 << 20  # of files that are held at a time; a larger file is held alone
+FILE_BYTES = 256 << 20  # of all files in memory; a larger file is alone in memory
 
 
 class OpenPicture:
-    """A file in memory, and its picture on request.
+    """A picture file in memory, which can be decoded.
 
     Attributes
     ----------
     status : os.stat_result
-        Of the open file.
+        Status of the open file.
     data : bytes
-        The whole file.
+        Content of the file.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class OpenPicture:
         self._limits, self._held = limits, held
 
     def decode(self) -> Image.Image:
-        """Decode as `models.preprocess.decode`, once the pixels of other threads leave room."""
+        """Decode as `models.preprocess.decode`. Wait until there is capacity for the pixels."""
         n_pixels = pixel_count(self.data, self._limits)
         self._held.enter_context(_decoding().slot(size=n_pixels))
         return decode(self.data, self._limits)
@@ -53,9 +53,9 @@ class OpenPicture:
 
 @contextmanager
 def open_picture(path: Path, limits: Limits = COLLECTION_LIMITS) -> Iterator[OpenPicture]:
-    """Read a picture file, and hold its share of the memory until the end of the block.
+    """Read a picture file, and reserve capacity for it until the end of the block.
 
-    The caller drops the picture before the block ends. Never blocks on a pipe or a device.
+    The caller must drop the picture before the block ends. Never blocks on a pipe or a device.
 
     Raises
     ------

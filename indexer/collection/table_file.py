@@ -1,9 +1,15 @@
-r"""Tables about pictures that people supply: CSV or JSON lines, with the path of a picture a line.
+r"""Tables that users supply, with metadata or labels: CSV or JSON lines, with one path per line.
 
-Metadata and labels are read here. Spreadsheets, databases and scripts of every system write such
-files, so all common forms are accepted: commas, semicolons or tabs; line ends of Windows, Unix and
-old Macs; UTF-8 and UTF-16; `Path` or `path`; `sub\a.jpg`, `./sub/a.jpg` or `sub/a.jpg`. What would
-lose a line is an error that names the line.
+Spreadsheets, databases and scripts on every system write such files, so all common forms are
+accepted:
+
+- commas, semicolons or tabs as delimiters;
+- line ends of Windows, Unix and old Macs;
+- UTF-8, UTF-16 and UTF-32;
+- `Path` or `path`;
+- `sub\a.jpg`, `./sub/a.jpg` or `sub/a.jpg`.
+
+If a line cannot be used, an error names the line.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _DELIMITERS = (",", ";", "\t")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)')  # a first line that Excel understands
-_ENCODINGS = (  # by the byte order mark; UTF-32 first, as its mark begins like that of UTF-16
+_ENCODINGS = (  # by byte order mark; UTF-32 first, because its mark starts with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -42,12 +48,11 @@ class Line:
     Attributes
     ----------
     number : int
-        Of the line in the file, from 1.
+        Number of the line in the file, from 1.
     path : str
-        As in the file, with "/" and without "./" at the start.
+        Path in the file, with "/" and without "./" at the start.
     values : dict
-        The other values by their names: texts in CSV, JSON values in JSON lines. Without empty
-        ones.
+        Other values that are not empty, by column name: strings in CSV, JSON values in JSON lines.
     """
 
     number: int
@@ -62,12 +67,12 @@ class Table:
     ----------
     file : Path
     sha256 : str
-        Of its bytes, hex.
+        Hex SHA-256 of its bytes.
     names : sequence of str
-        The columns other than the path, in order.
+        Names of the columns except the path, in order.
     lines : iterable of Line
     delimiter : str or None
-        Of CSV; None for JSON lines.
+        Delimiter of a CSV file; None for JSON lines.
 
     Raises
     ------
@@ -91,13 +96,13 @@ class Table:
 
     @classmethod
     def read(cls, file: Path) -> Table:
-        """Read a CSV file with a header, or a file with one JSON object a line.
+        """Read a CSV file with a header, or a file with one JSON object per line.
 
         Parameters
         ----------
         file : Path
-            JSON lines if its name ends in .jsonl, .ndjson or .json or it begins with "{". CSV
-            otherwise. UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+            JSON lines if the name ends in .jsonl, .ndjson or .json, or the content starts with "{".
+            Otherwise CSV. UTF-8, or UTF-16 or UTF-32 with a byte order mark.
 
         Raises
         ------
@@ -125,16 +130,16 @@ class Table:
         return len(self._by_path)
 
     def find(self, path: str) -> Line | None:
-        """Return the line of a picture, or None.
+        """Return the line of a picture, or None if there is none.
 
-        The path is compared as it is written, and then in its normal form. If two lines differ in
-        form only and neither is that of the picture, the first counts.
+        The path is compared as it is, and then in its normal form. If only the normal form matches
+        and several lines have it, the first one is returned.
         """
         plain = _plain(path)
         return self._by_path.get(plain) or self._by_form.get(normal_form(plain))
 
     def unknown(self, paths: Iterable[str]) -> list[str]:
-        """Return the paths of the lines that no picture of `paths` has, in the order of lines."""
+        """Return the paths in the table that are not among `paths`, in the order of the lines."""
         found = {line.number for path in paths if (line := self.find(path)) is not None}
         return [line.path for line in self if line.number not in found]
 
@@ -150,7 +155,7 @@ class Table:
             what = f"repeats {line.path!r} of line {before}. Remove one of them."
             self.refuse(line.number, what)
         self._by_path[line.path] = line
-        # A folder can hold both forms of a name, so both may have a line.
+        # A folder may contain both forms of a name, so each may have a line.
         self._by_form.setdefault(normal_form(line.path), line)
 
 
@@ -227,11 +232,11 @@ def _is_allowed(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-Numbered = tuple[int, list[str]]  # a line's number and its cells
+Numbered = tuple[int, list[str]]  # number of a line, and its cells
 
 
 def _csv(file: Path, text: str) -> tuple[str, list[str], list[Numbered]]:
-    """Return the delimiter, the names of the columns, and the other lines that are not empty."""
+    """Return the delimiter, the column names, and the other lines that are not empty."""
     hint = _EXCEL_HINT.match(text)
     delimiters = _DELIMITERS if hint is None else (hint[1],)
     n_before = 0 if hint is None else 1
@@ -242,9 +247,9 @@ def _csv(file: Path, text: str) -> tuple[str, list[str], list[Numbered]]:
         number, header = next(lines, (number, []))
         names = [_name(cell) for cell in header]
         if PATH in names:
-            twice = next((name for name in names if name and names.count(name) > 1), None)
-            if twice is not None:
-                _refuse(file, number, f"has two columns {twice!r}. Rename one of them.")
+            duplicate = next((name for name in names if name and names.count(name) > 1), None)
+            if duplicate is not None:
+                _refuse(file, number, f"has two columns {duplicate!r}. Rename one of them.")
             return delimiter, names, list(lines)
     _refuse(file, number, f"has no column `path`. Name the columns in line {number}, one path.")
 
@@ -269,7 +274,7 @@ def _cells(file: Path, text: str, delimiter: str, n_before: int) -> Iterator[Num
 
 
 def _csv_lines(file: Path, names: list[str], lines: list[Numbered]) -> Iterator[Line]:
-    place = names.index(PATH)
+    path_column = names.index(PATH)
     for number, cells in lines:
         if len(cells) != len(names):
             n_values, n_columns = _count(len(cells), "value"), _count(len(names), "column")
@@ -279,7 +284,7 @@ def _csv_lines(file: Path, names: list[str], lines: list[Numbered]) -> Iterator[
         if "" in values:
             _refuse(file, number, "has a value in a column without a name. Name it.")
         values.pop(PATH, None)
-        yield Line(number, _plain(cells[place]), values)
+        yield Line(number, _plain(cells[path_column]), values)
 
 
 def _count(n: int, what: str) -> str:

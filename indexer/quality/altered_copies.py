@@ -336,7 +336,7 @@ def _check_picture(subject: Subject, record: ImageRecord, seed: int) -> Mask | N
 
 
 def _altered(record: ImageRecord, root: Path, rng: np.random.Generator) -> list[Pixels]:
-    """Return a picture altered in every way, (256, 256, 3) each; none if its file has changed."""
+    """Return one copy of a picture for each alteration; an empty list if the file has changed."""
     with open_picture(record.file_under(root)) as file:
         if hashlib.sha256(file.data).hexdigest() != record.sha256:
             return []

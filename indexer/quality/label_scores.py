@@ -151,7 +151,7 @@ def labels_of(
     column : str, optional
         Column with the labels. Default: the first one that is not the path.
     say : callable
-        Gets a sentence about the lines of the file that match no picture.
+        Called with a message if lines of the file match no picture.
 
     Raises
     ------
@@ -177,12 +177,13 @@ def labels_of(
 
 @dataclass(frozen=True)
 class LabelsFile:
-    """A table of pictures of which one column is the label.
+    """A table of pictures with a column of labels.
 
     Attributes
     ----------
     table : Table
     column : str
+        Name of the column with the labels.
     """
 
     table: Table
@@ -207,7 +208,7 @@ class LabelsFile:
         return cls(table, chosen)
 
     def find(self, path: str) -> str | None:
-        """Return the label of a picture; None if it has none."""
+        """Return the label of a picture, or None if it has none."""
         line = self.table.find(path)
         value = None if line is None else line.values.get(self.column)
         if isinstance(value, list):
@@ -219,7 +220,7 @@ class LabelsFile:
 
 
 def _chosen(names: Sequence[str], column: str | None) -> str | None:
-    """Return the name of a column as it is in the file, whatever its case; None if it is not."""
+    """Return the name of a column in the file, compared without case; None if there is none."""
     if column is None or column in names:
         return column or next(iter(names), None)
     return next((name for name in names if _form(name) == _form(column)), None)
@@ -227,11 +228,6 @@ def _chosen(names: Sequence[str], column: str | None) -> str | None:
 
 def _form(name: str) -> str:
     return normal_form(name.strip()).casefold()
-
-
-def evaluate(snapshot: Snapshot, labels: Mapping[int, str]) -> Quality:
-    """Measure how often nearest neighbours share a label; see `Quality`."""
-    return rank_labelled(snapshot, labels).quality()
 
 
 def rank_labelled(snapshot: Snapshot, labels: Mapping[int, str]) -> Rankings:
