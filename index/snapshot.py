@@ -465,6 +465,7 @@ class DataFolder:
         return True
 
     def _open_lock(self) -> int:
+        self._check_name()
         try:
             if not self.root.is_dir():
                 self.root.mkdir(parents=True)
@@ -476,6 +477,16 @@ class DataFolder:
             raise CannotWrite(
                 f"the data folder {self.root} cannot be written to ({error.strerror}): "
                 "change its permissions, or choose another folder with --data DIR"
+            ) from error
+
+    def _check_name(self) -> None:
+        """Refuse a path that FAISS cannot open."""
+        try:
+            str(self.root).encode()
+        except UnicodeEncodeError as error:
+            raise CannotWrite(
+                f"the path of the data folder is not UTF-8 ({os.fsencode(self.root)!r}): "
+                "rename its folders, or choose another folder with --data DIR"
             ) from error
 
     def _lock(self, descriptor: int) -> None:

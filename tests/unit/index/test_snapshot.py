@@ -123,6 +123,14 @@ def test_file_system_that_cannot_sync_folders(data, unit_vectors, monkeypatch, c
     assert publish_vectors(data, unit_vectors(3)) == data.current_id()
 
 
+def test_data_folder_whose_path_is_not_utf8_is_refused(tmp_path):
+    """FAISS takes names in UTF-8 only, so the sentence comes before any work is done."""
+    root = tmp_path / os.fsdecode(b"B\xfccher") / "data"
+    with pytest.raises(CannotWrite, match=r"not UTF-8 \(b'.*B\\xfccher/data'\): rename"):
+        DataFolder(root).locked().__enter__()
+    assert not root.parent.exists()
+
+
 def test_two_indexers_cannot_mix(data):
     """The second is told the first one's process id."""
     with (
