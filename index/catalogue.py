@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,6 +107,15 @@ class ImageRecord:
     ctime_ns: int | None = None
     inode: int | None = None
 
+    def is_unchanged(self, status: os.stat_result) -> bool:
+        """Return whether its file is as it was when it was read, by size, times and inode.
+
+        If not, the content may still be the same: a copy has another inode, and a new name changes
+        the ctime. Programs may set the mtime, but never the ctime.
+        """
+        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return seen == (self.size_bytes, self.mtime_ns, self.ctime_ns, self.inode)
+
     def file_under(self, root: Path) -> Path:
         """Return the path of the picture's file under an image root."""
         return root / (self.path if self.raw_path is None else os.fsdecode(self.raw_path))
@@ -120,17 +130,20 @@ def readable_path(relative: Path) -> tuple[str, bytes | None]:
         return raw.decode("utf-8", "backslashreplace"), raw
 
 
+def image_id(sha256: str, number: int = 1) -> str:
+    """Return the id of a file digest. Of several byte-identical files, each has its own number."""
+    short = sha256[:16]
+    return short if number == 1 else f"{short}-{number}"
+
+
 def image_ids(sha256s: Sequence[str]) -> list[str]:
     """Return an id for each file digest, in order. Copies after the first get -2, -3 and so on."""
-    copies: dict[str, int] = {}
-    return [next_image_id(digest, copies) for digest in sha256s]
-
-
-def next_image_id(sha256: str, copies: dict[str, int]) -> str:
-    """Return the id of the next picture, and count it in `copies`, which maps ids to counts."""
-    short = sha256[:16]
-    copies[short] = copies.get(short, 0) + 1
-    return short if copies[short] == 1 else f"{short}-{copies[short]}"
+    numbers: Counter[str] = Counter()
+    ids = []
+    for digest in sha256s:
+        numbers[image_id(digest)] += 1
+        ids.append(image_id(digest, numbers[image_id(digest)]))
+    return ids
 
 
 def write_catalogue(path: Path, records: Iterable[ImageRecord]) -> None:

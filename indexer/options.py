@@ -31,6 +31,8 @@ class ReindexOptions:
         Fail if any file is skipped or any folder cannot be read.
     include, exclude : tuple of str, or None
         Patterns; None for those that were given before.
+    rehash : bool
+        Read every file, even if its size, times and inode are unchanged.
     """
 
     images: Path | None = None
@@ -41,6 +43,7 @@ class ReindexOptions:
     strict: bool = False
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
+    rehash: bool = False
 
 
 @dataclass(frozen=True)

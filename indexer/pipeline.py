@@ -8,7 +8,7 @@ run resumes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from index.artefacts.clusters import Clusters
 from index.build_settings import BuildSettings, FileSettings
-from index.catalogue import readable_path
+from index.catalogue import ImageRecord, readable_path
 from index.errors import CorruptSnapshot, NewerSchema, NoSnapshot
 from index.layout import GROUP_FILES, MANIFEST_FILE
 from index.manifest import Manifest
@@ -34,10 +34,9 @@ from indexer.collection.metadata import (
     metadata_source,
     metadata_update,
     paths_with_new_metadata,
-    records_before,
 )
 from indexer.collection.records import Collected, check_pictures, collect
-from indexer.collection.removals import removed_pictures, write_removed
+from indexer.collection.removals import Removal, Removals
 from indexer.collection.survey import check_included, survey
 from indexer.collection.walk import path_order
 from indexer.dataset import PixelSource, Skipped
@@ -124,6 +123,7 @@ def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
                 check_n_clusters(options.groups.n_clusters, len(collected.records))
             encoder_folder = named or find_or_train_encoder(data, options, collected, stages)
             settings = replace(settings, files=files)
+            folder.removals.save(draft.folder)
             parts = Parts(collected, encoder_folder, settings, draft.folder, stages)
             contents = parts.make()
             snapshot_id = publish(data, draft, contents, stages, collected=collected)
@@ -162,7 +162,29 @@ def _folder_to_build(
     found.others.save()
     if options.strict:
         found.check_strict()
-    return FolderChanges(root, found.files), found.settings
+    earlier, removals = _ids_and_removals(data, root, options, stages)
+    folder = FolderChanges(
+        root, found.files, earlier, removals, to_read=set(found.files), keeps_vectors=False
+    )
+    return folder, found.settings
+
+
+def _ids_and_removals(
+    data: DataFolder, root: Path, options: BuildOptions, stages: Stages
+) -> tuple[list[ImageRecord], Removals]:
+    """Return the records and removals of the live snapshot, if the build is of its collection."""
+    try:
+        with data.open_current() as live:
+            if live.image_root == root or options.keep_metadata:
+                return list(live.catalogue), Removals.of(live)
+    except NoSnapshot:
+        pass
+    except (CorruptSnapshot, NewerSchema) as error:
+        stages.say(
+            f"The live snapshot cannot be read ({error}). Copies may get other ids, and removed "
+            "pictures come back."
+        )
+    return [], Removals()
 
 
 @contextmanager
@@ -191,8 +213,8 @@ def _collect_to_build(
     with _snapshot_with_metadata(data, options) as live:
         update = metadata_update(live, options.metadata, stages)
         collected = _collect_all(options, folder, source, draft, stages)
-        if live is not None:
-            collected.before = records_before(live, collected.records)
+        if live is None:  # then earlier records are for the ids only
+            collected.before = [None] * len(collected.records)
         attach_metadata(collected, update, stages)
         settings = BuildSettings(
             seed=options.seed,
@@ -242,7 +264,13 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
         if not options.is_dry_run:
             found.others.save()
         folder = FolderChanges(
-            root, found.files, live.catalogue, removed_pictures(live), unread=found.hidden
+            root,
+            found.files,
+            live.catalogue,
+            Removals.of(live),
+            set(found.files) if options.rehash else None,
+            unread=found.hidden,
+            unread_folders=[one.relative for one in found.walk.unreadable],
         )
         update = metadata_update(live, options.metadata, stages)
         return _update(data, live, folder, options, stages, update, files=found.settings)
@@ -293,7 +321,14 @@ def add(
         for relative in wanted:
             check_included(live.image_root, relative, live.manifest.settings.files)
         files = sorted({*catalogued(live.catalogue), *wanted}, key=path_order)
-        folder = FolderChanges(live.image_root, files, live.catalogue, to_read=set(wanted))
+        folder = FolderChanges(
+            live.image_root,
+            files,
+            live.catalogue,
+            Removals.of(live),
+            to_read=set(wanted),
+            takes_back=True,
+        )
         update = metadata_update(live, metadata, stages)
         if update is not None:
             also = () if metadata is None else {readable_path(path)[0] for path in wanted}
@@ -312,9 +347,10 @@ def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
     with data.locked(), data.open_current() as live:
         rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
         files = catalogued(live.catalogue, exclude=rows)
-        folder = FolderChanges(live.image_root, files, live.catalogue, to_read=set())
-        options = ReindexOptions(may_lose_most=True)
-        return _update(data, live, folder, options, stages, removed_rows=rows)
+        removals = Removals.of(live)
+        removals.add(map(Removal.of, live.catalogue.records(sorted(rows))))
+        folder = FolderChanges(live.image_root, files, live.catalogue, removals, to_read=set())
+        return _update(data, live, folder, ReindexOptions(may_lose_most=True), stages)
 
 
 def check_sound(snapshot: Snapshot) -> None:
@@ -338,7 +374,6 @@ def _update(
     options: ReindexOptions,
     stages: Stages,
     update: MetadataUpdate | None = None,
-    removed_rows: Collection[int] = (),
     files: FileSettings | None = None,
 ) -> Reindexed:
     """Publish a changed collection, if it changed."""
@@ -357,7 +392,7 @@ def _update(
             return Reindexed(changes, None, len(collected.records), stages.seconds)
         if not options.may_lose_most:
             check_loss(changes, len(live), folder.root)
-        write_removed(live, removed_rows, folder, draft.folder)
+        folder.removals.save(draft.folder)
         settings = replace(
             live.manifest.settings,
             metadata=metadata_source(update, live),

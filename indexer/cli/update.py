@@ -32,6 +32,11 @@ from indexer.stages import Stages
     help="Train a new encoder with the options of the last build, and encode all pictures again.",
 )
 @click.option(
+    "--rehash",
+    is_flag=True,
+    help="Read every file, even if its size, times and inode are unchanged.",
+)
+@click.option(
     "--strict", is_flag=True, help="Fail if any file is skipped or any folder cannot be read."
 )
 @metadata_option
@@ -43,6 +48,7 @@ def reindex(
     dry_run: bool,
     yes: bool,
     retrain: bool,
+    rehash: bool,
     strict: bool,
     metadata: Path | None,
     include: tuple[str, ...],
@@ -61,6 +67,7 @@ def reindex(
         yes,
         metadata,
         strict=strict,
+        rehash=rehash,
         include=patterns_of(include),
         exclude=patterns_of(exclude),
     )

@@ -114,13 +114,6 @@ def _coverage(update: MetadataUpdate, records: Sequence[ImageRecord]) -> str:
     return message
 
 
-def records_before(old: Snapshot, records: Sequence[ImageRecord]) -> list[ImageRecord | None]:
-    """Return the record of each picture in a snapshot, found by path or else by content."""
-    by_content = {one.sha256: one for one in old.catalogue}
-    by_path = {one.path: one for one in old.catalogue}
-    return [by_path.get(one.path, by_content.get(one.sha256)) for one in records]
-
-
 def paths_with_new_metadata(collected: Collected) -> list[str]:
     """Return the paths of the pictures that were indexed before and now have other metadata."""
     pairs = zip(collected.records, collected.before, strict=True)

@@ -9,10 +9,11 @@ import numpy as np
 
 from index.arrays import Rows
 from index.artefacts.thumbnails import write_thumbnails
-from index.catalogue import ImageRecord, next_image_id, readable_path
+from index.catalogue import ImageRecord, readable_path
 from index.layout import THUMBNAILS_FILE
 from index.snapshot import Snapshot
 from indexer.collection.changes import FolderChanges, Found
+from indexer.collection.ids import ImageIds
 from indexer.dataset import PixelSource, Scanned, Skipped
 from indexer.errors import NoPictures, PicturesSkipped
 from indexer.stages import Stages
@@ -29,6 +30,8 @@ class Collected:
         An empty source, which receives the pixels of the new pictures.
     old : Snapshot, optional
         Snapshot to update. Default: none, so every picture is new.
+    ids : ImageIds, optional
+        Default: the ids of a first build.
 
     Attributes
     ----------
@@ -43,14 +46,20 @@ class Collected:
         Files that cannot be used.
     """
 
-    def __init__(self, root: Path, source: PixelSource, old: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        source: PixelSource,
+        old: Snapshot | None = None,
+        ids: ImageIds | None = None,
+    ) -> None:
         self.root, self.source, self.old = root, source, old
         self.records: list[ImageRecord] = []
         self.before: list[ImageRecord | None] = []
         self.old_rows: list[int] = []
         self.source_rows: list[int] = []
         self.skipped: list[Skipped] = []
-        self._copies: dict[str, int] = {}
+        self._ids = ids or ImageIds()
 
     def add(self, found: Found) -> tuple[str, bytes | None]:
         """Append a row for a picture, and return its id and thumbnail."""
@@ -78,12 +87,8 @@ class Collected:
         if not lost:
             return
         kept = [row for row, in_source in enumerate(self.source_rows) if in_source not in lost]
-        copies: dict[str, int] = {}
-        records = [self.records[row] for row in kept]
-        self.records = [
-            replace(one, row=row, id=next_image_id(one.sha256, copies))
-            for row, one in enumerate(records)
-        ]
+        records = (self.records[row] for row in kept)
+        self.records = [replace(one, row=row) for row, one in enumerate(records)]
         self.before = [self.before[row] for row in kept]
         self.old_rows = [self.old_rows[row] for row in kept]
         self.source_rows = [self.source_rows[row] for row in kept]
@@ -92,9 +97,10 @@ class Collected:
     def _record(self, found: Found) -> tuple[ImageRecord, bytes | None]:
         row = len(self.records)
         if found.scanned is not None:
-            return make_record(row, found.scanned, self._copies), found.scanned.thumbnail
+            new_id = self._ids.next(found.scanned.sha256, found.before)
+            return make_record(row, new_id, found.scanned), found.scanned.thumbnail
         assert found.old is not None
-        image_id = next_image_id(found.old.sha256, self._copies)
+        image_id = self._ids.next(found.old.sha256, found.before)
         return replace(found.old, row=row, id=image_id), self._old_thumbnail(found.old)
 
     def _old_thumbnail(self, record: ImageRecord) -> bytes | None:
@@ -110,7 +116,7 @@ def collect(
     old: Snapshot | None = None,
 ) -> Collected:
     """Read the new and changed files of a folder, and write all thumbnails to the folder `out`."""
-    collected = Collected(folder.root, source, old)
+    collected = Collected(folder.root, source, old, ImageIds(folder.earlier))
     with stages.stage("read"):
         added = map(collected.add, folder.pictures(stages.progress))
         thumbnails = ((image_id, jpeg) for image_id, jpeg in added if jpeg is not None)
@@ -148,12 +154,12 @@ def _no_pictures(folder: Path, skipped: list[Skipped]) -> str:
     )
 
 
-def make_record(row: int, scanned: Scanned, copies: dict[str, int]) -> ImageRecord:
-    """Return the record of a scanned picture; `copies` as in `next_image_id`."""
+def make_record(row: int, image_id: str, scanned: Scanned) -> ImageRecord:
+    """Return the record of a scanned picture."""
     path, raw_path = readable_path(scanned.relative)
     return ImageRecord(
         row=row,
-        id=next_image_id(scanned.sha256, copies),
+        id=image_id,
         path=path,
         sha256=scanned.sha256,
         pixel_digest=scanned.pixel_digest,

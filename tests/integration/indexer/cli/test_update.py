@@ -44,13 +44,21 @@ def contents(data):
 
 
 def assert_equal_to_a_build(images, data, encoder, fresh):
-    """Compare the live snapshot with one that is built from scratch by the same encoder."""
+    """Compare the live snapshot with one that is built from scratch by the same encoder.
+
+    The numbers of copies in their ids differ, because they depend on the order of arrival.
+    """
     build(images, fresh, encoder)
     ours, wanted = contents(data), contents(fresh)
-    assert ours[0] == wanted[0]
+    assert without_numbers(ours[0]) == without_numbers(wanted[0])
     assert ours[1] == wanted[1]
     np.testing.assert_array_equal(ours[2], wanted[2])
     assert_same_neighbours(ours[3], ours[4], wanted[3], wanted[4])
+
+
+def without_numbers(records):
+    """Return records with ids that are equal for all copies of a file."""
+    return [(row, image_id[:16], *others) for row, image_id, *others in records]
 
 
 def test_every_kind_of_change_is_told_and_taken(collection, encoder, tmp_path, capsys):
@@ -101,9 +109,11 @@ def test_only_new_pictures_are_encoded(collection, monkeypatch):
 
 
 def test_nothing_changed_publishes_nothing(collection, capsys):
-    """The live snapshot stays, even where files were touched without a change."""
+    """A file that was touched is read once; the run after that has nothing to do."""
     images, data = collection
     os.utime(images / "001.png")
+    assert run("reindex", "--data", data) == 0
+    assert "1 read again without a change" in capsys.readouterr().out
     before = DataFolder(data).current_id()
 
     assert run("reindex", "--data", data) == 0

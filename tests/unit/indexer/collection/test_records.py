@@ -42,16 +42,16 @@ def test_without_an_old_snapshot_every_picture_is_new(collected):
     assert [one.path for one in collected.skipped] == ["notes.txt"]
 
 
-def test_a_lost_picture_is_dropped_and_the_rest_renumbered(collected, images):
-    """The copy takes over row and id of the vanished original, which is skipped."""
-    first = collected.records[0].id
+def test_a_lost_picture_is_dropped_and_the_rest_keep_their_ids(collected, images):
+    """The copy moves up a row; the vanished original is skipped."""
+    second = collected.records[1].id
     (images / "a.png").unlink()
     collected.source.read(np.arange(3))
 
     collected.drop_lost()
 
     assert [(one.row, one.path) for one in collected.records] == [(0, "b.png"), (1, "c.png")]
-    assert collected.records[0].id == first
+    assert collected.records[0].id == second
     assert collected.source_rows == [1, 2]
     assert [one.path for one in collected.skipped] == ["notes.txt", "a.png"]
 

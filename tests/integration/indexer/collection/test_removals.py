@@ -1,0 +1,144 @@
+"""Removed pictures stay out of the collection until `add`, wherever their files move."""
+
+import json
+import shutil
+
+import pytest
+
+from index.snapshot import DataFolder
+from tests.helpers.commands import run
+from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.pictures import noise_picture
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Write 5 pictures; a, b and c are identical."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, seed in (("a", 1), ("b", 1), ("c", 1), ("x", 2), ("y", 3)):
+        noise_picture(seed).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def data(images, tmp_path):
+    """Build a collection of these pictures."""
+    build(images, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def build(images, data):
+    """Build without training."""
+    encoder = GOLDEN_ENCODER / "encoder.tflite"
+    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2) == 0
+
+
+def ids_in(data):
+    """Return the ids of the live snapshot by path."""
+    with DataFolder(data).open_current() as snapshot:
+        return {record.path.removesuffix(".png"): record.id for record in snapshot.catalogue}
+
+
+def remove(data, name, *more):
+    """Remove a picture by the id that it has."""
+    assert run("remove", ids_in(data)[name], "--data", data, *more) == 0
+
+
+def reindex(data, capsys, *more):
+    """Re-index and return what was printed."""
+    capsys.readouterr()
+    assert run("reindex", "--data", data, "--json", "--yes", *more) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def update(how, images, data):
+    """Re-index, or build the same folder again."""
+    if how == "build":
+        build(images, data)
+    else:
+        assert run("reindex", "--data", data, "--yes") == 0
+
+
+@pytest.mark.parametrize("how", ["reindex", "build"])
+def test_a_removed_picture_stays_out_under_any_name(images, data, how):
+    """Renamed, then moved into a folder, then renamed again; `add` brings it back."""
+    remove(data, "x")
+    (images / "sub").mkdir()
+    for old, new in (("x", "renamed"), ("renamed", "sub/x"), ("sub/x", "x2")):
+        (images / f"{old}.png").rename(images / f"{new}.png")
+        update(how, images, data)
+        assert sorted(ids_in(data)) == ["a", "b", "c", "y"]
+
+    assert run("add", images / "x2.png", "--data", data) == 0
+
+    assert sorted(ids_in(data)) == ["a", "b", "c", "x2", "y"]
+    (images / "x2.png").rename(images / "x3.png")
+    update(how, images, data)
+    assert sorted(ids_in(data)) == ["a", "b", "c", "x3", "y"]
+
+
+def test_a_removed_picture_that_moved_is_told_once(images, data, capsys):
+    """The next run has nothing to do, and reads nothing."""
+    remove(data, "x")
+    (images / "x.png").rename(images / "z.png")
+
+    told = reindex(data, capsys)
+
+    assert (told["kept_out"], told["added"]) == (["z.png"], [])
+    assert reindex(data, capsys)["snapshot"] is None
+    noise_picture(2).save(images / "x.png")  # equal, and not the removed file
+    assert reindex(data, capsys)["added"] == ["x.png"]
+    assert sorted(ids_in(data)) == ["a", "b", "c", "x", "y"]
+
+
+@pytest.mark.parametrize("how", ["reindex", "build"])
+def test_removals_are_counted_per_copy(images, data, how):
+    """Of three copies one is removed: two stay, whatever is renamed, and exactly those two."""
+    ids = ids_in(data)
+    remove(data, "b")
+    for old, new in (("a", "q"), ("b", "p"), ("c", "o")):
+        (images / f"{old}.png").rename(images / f"{new}.png")
+
+    update(how, images, data)
+
+    assert sorted(ids_in(data)) == ["o", "q", "x", "y"]
+    assert (ids_in(data)["q"], ids_in(data)["o"]) == (ids["a"], ids["c"])
+
+
+def test_a_new_copy_of_a_removed_picture_is_a_new_picture(images, data, capsys):
+    """The removed file is in its place, so the other file is not the removed one."""
+    remove(data, "x")
+    shutil.copy(images / "x.png", images / "w.png")
+    assert reindex(data, capsys)["added"] == ["w.png"]
+
+
+def test_a_removed_picture_that_replaces_another_stays_out(images, data, capsys):
+    """The other picture is gone, and told to be."""
+    remove(data, "x")
+    (images / "x.png").rename(images / "y.png")
+
+    told = reindex(data, capsys)
+
+    assert (told["kept_out"], told["removed"]) == (["y.png"], ["y.png"])
+    assert sorted(ids_in(data)) == ["a", "b", "c"]
+
+
+def test_retraining_keeps_removals_and_ids(tmp_path):
+    """A new encoder is no reason to bring a picture back."""
+    images, data = tmp_path / "images", tmp_path / "data"
+    images.mkdir()
+    for seed in range(5):
+        noise_picture(seed).save(images / f"{seed}.png")
+    shutil.copy(images / "1.png", images / "copy.png")
+    command = ("build", images, "--data", data, "--architecture", "classic", "--steps", 1)
+    assert run(*command, "--clusters", 2) == 0
+    ids = ids_in(data)
+    remove(data, "1")
+    (images / "1.png").rename(images / "one.png")
+
+    assert run("reindex", "--retrain", "--data", data) == 0
+
+    del ids["1"]
+    assert ids_in(data) == ids
+    assert ids["copy"].endswith("-2")
