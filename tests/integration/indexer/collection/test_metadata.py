@@ -8,24 +8,25 @@ from index.snapshot import DataFolder
 from index.verification import verify
 from indexer.encoding import vectors
 from tests.helpers.commands import run
+from tests.helpers.paths import GOLDEN_ENCODER
 from tests.helpers.pictures import noise_picture, write_pictures
 
 HEADER = "path,species,year,tame\n"
 
 
 @pytest.fixture
-def place(encoder, tmp_path):
-    """Give a folder with a collection of 6 pictures, 3 of them with metadata, and its encoder."""
+def place(tmp_path):
+    """Give a folder with a collection of 6 pictures, 3 of them with metadata."""
     write_pictures(tmp_path / "images", 6)
     lines = "000.png,fox,2019,true\n001.png,owl,2021,false\n002.png,owl,,\nstray.png,owl,1,true\n"
     (tmp_path / "metadata.csv").write_text(HEADER + lines)
-    build(tmp_path, encoder)
+    build(tmp_path)
     return tmp_path
 
 
-def build(place, encoder):
+def build(place):
     """Build without training, with the metadata of metadata.csv."""
-    how = ("--encoder", encoder, "--clusters", 2, "--metadata", place / "metadata.csv")
+    how = ("--encoder", GOLDEN_ENCODER, "--clusters", 2, "--metadata", place / "metadata.csv")
     assert run("build", place / "images", "--data", place / "data", *how) == 0
 
 
@@ -46,30 +47,30 @@ OWL = {"species": "owl", "year": 2021, "tame": False}
 THREE = {"000.png": FOX, "001.png": OWL, "002.png": {"species": "owl"}}
 
 
-def test_a_build_takes_what_a_file_says(place, capsys, encoder):
+def test_a_build_takes_what_a_file_says(place, capsys):
     """Numbers are numbers; an empty cell says nothing; strangers and pictures left out are told."""
     assert metadata(place) == THREE
-    build(place, encoder)
+    build(place)
     assert (
         "metadata: 3 of 6 pictures have no line, 1 line matches no picture (the first: 'stray.png')"
         in capsys.readouterr().err
     )
 
 
-def test_metadata_with_line_ends_of_old_macs(place, encoder):
+def test_metadata_with_line_ends_of_old_macs(place):
     """A CSV file with CR only, as some Macs still write, says the same as any other."""
     file = place / "metadata.csv"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r"))
-    build(place, encoder)
+    build(place)
     assert metadata(place) == THREE
 
 
-def test_labels_from_a_spreadsheet_and_files_from_a_mac(encoder, tmp_path, capsys):
+def test_labels_from_a_spreadsheet_and_files_from_a_mac(tmp_path, capsys):
     """Semicolons, `Path`, backslashes and NFC names label each file, whose names are in NFD."""
     folder = tmp_path / "images" / "Scho\u0308n"
     write_pictures(folder, 4)
     build = ("build", tmp_path / "images", "--data", tmp_path / "data")
-    assert run(*build, "--encoder", encoder, "--clusters", 2) == 0
+    assert run(*build, "--encoder", GOLDEN_ENCODER, "--clusters", 2) == 0
     labels = [f"Sch\u00f6n\\{i:03}.png;{'fox' if i % 2 else 'owl'}" for i in range(4)]
     lines = ["Path;Species", *labels]
     (tmp_path / "labels.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
@@ -85,17 +86,15 @@ def test_labels_from_a_spreadsheet_and_files_from_a_mac(encoder, tmp_path, capsy
     assert "line 6 repeats 'Sch\u00f6n/000.png' of line 2" in capsys.readouterr().err
 
 
-def test_a_mistake_in_the_file_stops_a_build_before_it_begins(place, capsys, encoder):
+def test_a_mistake_in_the_file_stops_a_build_before_it_begins(place, capsys):
     """One sentence with the line, exit code 1, and the old snapshot stays."""
     before = DataFolder(place / "data").current_id()
     (place / "bad.csv").write_text(HEADER + "000.png,fox\n")
-    images, data = place / "images", place / "data"
-    code = run(
-        "build", images, "--data", data, "--encoder", encoder, "--metadata", place / "bad.csv"
-    )
+    how = ("--encoder", GOLDEN_ENCODER, "--metadata", place / "bad.csv")
+    code = run("build", place / "images", "--data", place / "data", *how)
     assert code == 1
     assert "bad.csv: line 2 has 2 values for 4 columns" in capsys.readouterr().err
-    assert DataFolder(data).current_id() == before
+    assert DataFolder(place / "data").current_id() == before
 
 
 def test_reindexing_keeps_what_each_picture_had(place):
@@ -193,8 +192,8 @@ def test_training_anew_keeps_metadata(tmp_path):
     images, data, file = tmp_path / "images", tmp_path / "data", tmp_path / "metadata.csv"
     write_pictures(images, 6)
     file.write_text("path,species\n000.png,fox\n001.png,owl\n")
-    how = ("--data", data, "--steps", 1, "--clusters", 2, "--metadata", file)
-    assert run("build", images, *how) == 0
+    how = ("--architecture", "classic", "--steps", 1, "--clusters", 2, "--metadata", file)
+    assert run("build", images, "--data", data, *how) == 0
     (images / "001.png").rename(images / "moved.png")
     file.unlink()
     assert run("reindex", "--data", data, "--retrain") == 0
