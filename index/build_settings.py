@@ -130,7 +130,7 @@ class MetadataSource(Section):
 
 @dataclass(frozen=True)
 class FileSettings(Section):
-    """Which files of the image root are left out, and where other disks belong.
+    """Settings of the walk of the image root.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ LOCK_FILE = "lock"
 SNAPSHOTS_FOLDER = "snapshots"
 TRAINING_FOLDER = "training"
 ENCODERS_FOLDER = "encoders"
-OTHER_FILES_FILE = "other_files.json"  # what is known not to be a picture; may be deleted
+OTHER_FILES_FILE = "other_files.json"  # a cache of files that are not pictures
 
 # Prefixes of folder names in snapshots/. Readers ignore every name that starts with a dot.
 DRAFT_PREFIX = ".new-"

@@ -35,7 +35,7 @@ class PicturesSkipped(IndexerError):
 
 
 class FolderUnreadable(IndexerError):
-    """A build would lose pictures of the live snapshot, as their folder cannot be read."""
+    """A build would lose pictures of the live snapshot, because their folder cannot be read."""
 
 
 class FileExcluded(IndexerError):

@@ -269,7 +269,7 @@ def reindex(data: DataFolder, options: ReindexOptions, stages: Stages) -> Reinde
             live.catalogue,
             Removals.of(live),
             set(found.files) if options.rehash else None,
-            unread=found.hidden,
+            unread=found.unreachable,
             unread_folders=[one.relative for one in found.walk.unreadable],
         )
         update = metadata_update(live, options.metadata, stages)

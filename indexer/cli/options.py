@@ -39,14 +39,14 @@ file_options = _joined(
         multiple=True,
         metavar="GLOB",
         help="Leave out files that match this pattern, written as in a .gitignore file. "
-        "Repeatable. Every later `reindex` uses it again; an empty pattern removes all.",
+        "Repeatable. Every later `reindex` uses it again. An empty pattern removes all patterns.",
     ),
     click.option(
         "--include",
         multiple=True,
         metavar="GLOB",
-        help="Take files that match this pattern, even if they are hidden or excluded. "
-        "Repeatable, and remembered like --exclude.",
+        help="Index files that match this pattern, even if they are hidden or excluded. "
+        "Repeatable. Every later `reindex` uses it again, as for --exclude.",
     ),
 )
 training_options = _joined(
@@ -131,5 +131,5 @@ def grouping_of(seed: int, options: dict[str, Any]) -> Grouping:
 
 
 def patterns_of(given: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the patterns of --include or --exclude; None if the option was not given."""
+    """Return the patterns of --include or --exclude, or None if the option was not given."""
     return tuple(one for one in given if one) if given else None

@@ -1,7 +1,7 @@
-"""Which files of the picture folder are candidates, decided by their paths alone.
+"""Rules that decide by the path whether a file of the picture folder is a candidate for indexing.
 
-`build`, `reindex` and `add` all ask here. A file is left out if a rule excludes it or one of its
-folders, unless a pattern of `--include` matches it.
+`build`, `reindex` and `add` use the same rules. A file is left out if a rule excludes it or one of
+its folders, unless a pattern of `--include` matches it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HIDDEN = "hidden"
 HELPER = "helper files of file managers and storage systems"
 USER = "excluded by --exclude"
 
-# Compared without regard to case, as several of these systems do.
+# In lower case. Names are compared without case, as several of these systems do.
 HELPER_FOLDERS = frozenset(
     {
         "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx",

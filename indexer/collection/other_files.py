@@ -1,8 +1,8 @@
 """Files of the picture folder that are not pictures, such as videos, sidecar files and notes.
 
-A name that ends like a picture's claims to be one: if it cannot be read, it is skipped with a
-reason. Any other file is judged by its first bytes. The files that are no pictures are remembered
-in the data folder, so that the next run does not open them again while they are unchanged.
+A file with the suffix of an image format counts as a picture: if it cannot be read, it is skipped
+with a reason. The first bytes of any other file decide. Files that are not pictures are listed in
+the data folder, so that later runs do not open them again until they change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from indexer.reading import HEAD_BYTES
 from models.errors import UnknownFormat
 from models.image_files.formats import format_of
 
-# Supported formats, then formats that people expect to be indexed: these are skipped by name.
+# Suffixes of supported formats, then of formats that users expect to be supported.
 IMAGE_SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp",
@@ -40,12 +40,12 @@ class OtherFiles:
     ----------
     root : Path
     data : Path
-        Data folder, which holds what earlier runs found out.
+        Data folder, which stores the list between runs.
 
     Attributes
     ----------
     n_opened : int
-        Files whose first bytes were read.
+        Number of files whose first bytes were read.
     """
 
     def __init__(self, root: Path, data: Path) -> None:
@@ -55,7 +55,7 @@ class OtherFiles:
         self.n_opened = 0
 
     def without(self, files: Iterable[Path], known: Collection[Path] = ()) -> list[Path]:
-        """Return the files that are pictures or claim to be; remember the others.
+        """Return the files that are pictures or have the suffix of one; list the others.
 
         Parameters
         ----------
@@ -67,11 +67,11 @@ class OtherFiles:
         return [one for one in files if one in known or self._may_be_picture(one)]
 
     def by_kind(self) -> Counter[str]:
-        """Return how many of the files are no pictures, by the end of their names."""
+        """Return the number of files that are not pictures, by suffix."""
         return Counter(Path(one).suffix.lower() or "without suffix" for one in self._found)
 
     def save(self) -> None:
-        """Remember the files for the next run."""
+        """Store the list for the next run."""
         if self._found != self._before:
             content = {"root": os.fspath(self._root), "files": self._found}
             replace_text(self._file, json.dumps(content))
@@ -82,7 +82,7 @@ class OtherFiles:
         try:
             stamp = _stamp(os.stat(self._root / relative))
             is_picture = self._before.get(str(relative)) != stamp and self._is_picture(relative)
-        except OSError:  # reading it as a picture reports the error
+        except OSError:  # reading the file as a picture reports the error
             return True
         if not is_picture:
             self._found[str(relative)] = stamp
@@ -105,7 +105,7 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _load(file: Path, root: Path) -> dict[str, Stamp]:
-    """Return what an earlier run remembered of the same root; nothing if it cannot be read."""
+    """Return the list of an earlier run on the same root; empty if it cannot be read."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["root"] != os.fspath(root):

@@ -1,4 +1,4 @@
-"""Survey the picture folder before a run: its files, what is left out, what cannot be read."""
+"""Survey of the picture folder before a run: files to index, excluded and unreadable ones."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ KINDS_SHOWN = 10
 
 @dataclass(frozen=True)
 class Survey:
-    """What is in the picture folder.
+    """The contents of the picture folder.
 
     Attributes
     ----------
     walk : Walk
     others : OtherFiles
-        Files that are no pictures.
-    hidden : list of Path
-        Files of the old snapshot below folders that cannot be read. They are kept unread.
+        Files that are not pictures.
+    unreachable : list of Path
+        Files of the old snapshot below folders that cannot be read. They are kept without reading.
     settings : FileSettings
-        For the manifest of the next snapshot.
+        Settings for the manifest of the next snapshot.
     """
 
     walk: Walk
     others: OtherFiles
-    hidden: list[Path]
+    unreachable: list[Path]
     settings: FileSettings
 
     @property
     def files(self) -> list[Path]:
         """The files to index, sorted by `path_order`."""
-        return sorted({*self.walk.files, *self.hidden}, key=path_order)
+        return sorted({*self.walk.files, *self.unreachable}, key=path_order)
 
     def report(self, say: Callable[[str], None]) -> None:
-        """Say what is left out, what is no picture, and which folders cannot be read."""
+        """Report excluded files, files that are not pictures, and unreadable folders."""
         left_out = self.walk.left_out
         if left_out:
             counts = ", ".join(f"{n:,} {rule}" for rule, n in sorted(left_out.items()))
@@ -55,12 +55,12 @@ class Survey:
             more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
             say(f"not pictures: {shown}{more}")
         for one in self.walk.unreadable:
-            n_kept = sum(one.relative in hidden.parents for hidden in self.hidden)
+            n_kept = sum(one.relative in file.parents for file in self.unreachable)
             kept = f"; its {n_kept:,} pictures stay in the collection" if n_kept else ""
             say(f"cannot read {one}{kept}")
 
     def check_strict(self) -> None:
-        """Refuse folders that cannot be read: raise PicturesSkipped."""
+        """Raise PicturesSkipped if a folder cannot be read."""
         unreadable = self.walk.unreadable
         if unreadable:
             raise PicturesSkipped(
@@ -69,11 +69,11 @@ class Survey:
             )
 
     def check_build(self) -> None:
-        """Refuse a build that would lose pictures: raise FolderUnreadable."""
-        if self.hidden:
+        """Raise FolderUnreadable if a build would lose pictures."""
+        if self.unreachable:
             raise FolderUnreadable(
-                f"{len(self.hidden):,} pictures of the collection are in folders that cannot be "
-                f"read. The first is {self.walk.unreadable[0]}. Make the folders readable, then "
+                f"{len(self.unreachable):,} pictures of the collection are in folders that cannot "
+                f"be read. The first is {self.walk.unreadable[0]}. Make the folders readable, then "
                 "build again."
             )
 
@@ -85,36 +85,45 @@ def survey(
     include: tuple[str, ...] | None = None,
     exclude: tuple[str, ...] | None = None,
 ) -> Survey:
-    """Walk the picture folder by the rules of a collection.
+    """Walk the picture folder with the rules of a collection.
 
     Parameters
     ----------
     root : Path
+        Image root.
     data : Path
-        The data folder, which is not entered.
+        Data folder, which is not entered.
     old : Snapshot or None
-        Snapshot of the same folder. Its rules apply where no new ones are given.
+        Snapshot of the same folder. Its patterns apply unless new ones are given.
     include, exclude : tuple of str, optional
+        New patterns of `--include` and `--exclude`.
+
+    Returns
+    -------
+    Survey
 
     Raises
     ------
-    NotAFolder, BadPattern
+    NotAFolder
+        If root cannot be read as a folder.
+    BadPattern
+        If a pattern is invalid.
     """
     before = FileSettings() if old is None else old.manifest.settings.files
     rules = _rules(before, include, exclude)
     found = walk(root, data, rules, before.mounts)
     indexed = [] if old is None else catalogued(old.catalogue)
-    hidden = found.hidden(indexed)
+    unreachable = found.unreachable(indexed)
     others = OtherFiles(root.resolve(), data)
     found.files = others.without(found.files, set(indexed))
     unread = {one.relative.as_posix() for one in found.unreadable}
     mounts = {*found.mounts, *(one for one in before.mounts if one in unread)}
     settings = FileSettings(list(rules.include), list(rules.exclude), sorted(mounts))
-    return Survey(found, others, hidden, settings)
+    return Survey(found, others, unreachable, settings)
 
 
 def check_included(root: Path, relative: Path, settings: FileSettings) -> None:
-    """Refuse a single file that a re-index would leave out: raise FileExcluded."""
+    """Raise FileExcluded if a re-index would exclude a file."""
     rule = rule_for(root, relative, _rules(settings, None, None))
     if rule is not None:
         raise FileExcluded(

@@ -1,7 +1,7 @@
-"""Walk the folder of pictures: which files are candidates, and what is left out.
+"""Walk of the picture folder: find the candidates for indexing.
 
 A file is left out if a rule excludes it (see `indexer.collection.file_rules`), or if Lookalike
-wrote it. A folder that cannot be read is reported, never treated as empty.
+wrote it. A folder that cannot be read is reported, and never treated as empty.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OWN_OUTPUT = "files that Lookalike wrote"
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A folder whose contents are unknown.
+    """A folder that cannot be read.
 
     Attributes
     ----------
     relative : Path
-        Below the image root.
+        Path below the image root.
     reason : str
         What is wrong, for the user.
     """
@@ -57,7 +57,7 @@ class Walk:
     mounts : list of str
         Relative paths of the folders in which another file system is mounted.
     broken_links : list of Path
-        Links without a target. They are among `files`, too.
+        Links without a target, which are also in `files`.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -66,24 +66,24 @@ class Walk:
     mounts: list[str] = field(default_factory=list)
     broken_links: list[Path] = field(default_factory=list)
 
-    def hidden(self, catalogued: Iterable[Path]) -> list[Path]:
-        """Return the files, of those indexed earlier, that are below an unreadable folder.
+    def unreachable(self, catalogued: Iterable[Path]) -> list[Path]:
+        """Return the earlier indexed files that are below an unreadable folder.
 
-        A link without a target hides what was below it. Such a link is added to `unreadable` only
-        if it hides a file.
+        A link without a target counts as an unreadable folder if an indexed file was below it. It
+        is then added to `unreadable`.
         """
         unread = {one.relative for one in self.unreadable}
         broken = set(self.broken_links)
-        hidden = []
+        unreachable = []
         for relative in catalogued if unread or broken else ():
-            above = set(relative.parents)
-            if above & unread:
-                hidden.append(relative)
-            elif links := above & broken:
-                hidden.append(relative)
+            parents = set(relative.parents)
+            if parents & unread:
+                unreachable.append(relative)
+            elif links := parents & broken:
+                unreachable.append(relative)
                 unread |= links
                 self.unreadable += [Unreadable(one, "the link has no target") for one in links]
-        return hidden
+        return unreachable
 
 
 def walk(
@@ -102,10 +102,14 @@ def walk(
     exclude : Path, optional
         Folder that is not entered, such as a data folder inside the picture folder.
     rules : FileRules, optional
-        Default: the rules without patterns of the user.
+        Default: the built-in rules, without patterns of the user.
     mounts : collection of str
-        Relative paths of folders in which a file system was mounted earlier. If nothing is mounted
-        there now, the folder counts as unreadable.
+        Relative paths of folders in which a file system was mounted earlier. If such a folder is
+        now empty and nothing is mounted there, it counts as unreadable.
+
+    Returns
+    -------
+    Walk
 
     Raises
     ------
@@ -158,7 +162,7 @@ class _Walker:
         return self._found
 
     def _enter(self, relative: Path, parent_device: int | None) -> list[tuple[Path, int | None]]:
-        """Take the files of one folder; return its subfolders, last one first."""
+        """Add the files of a folder. Return its subfolders in reverse order."""
         folder = self._root / relative
         try:
             status = folder.stat()
@@ -172,16 +176,16 @@ class _Walker:
                 raise NotAFolder(f"{folder} cannot be read: {error.strerror}.") from error
             self._found.unreadable.append(Unreadable(relative, error.strerror or str(error)))
             return []
-        subfolders = sorted(self._take(relative, entries), key=path_order, reverse=True)
+        subfolders = sorted(self._add_files(relative, entries), key=path_order, reverse=True)
         return [(one, status.st_dev) for one in subfolders]
 
-    def _take(self, relative: Path, entries: list[os.DirEntry[str]]) -> Iterator[Path]:
-        """Take the files among the entries of a folder, and yield its subfolders."""
+    def _add_files(self, relative: Path, entries: list[os.DirEntry[str]]) -> Iterator[Path]:
+        """Add the files among the entries of a folder, and yield the subfolders."""
         names = {entry.name for entry in entries}
         if {CURRENT_FILE, SNAPSHOTS_FOLDER} <= names and relative != Path():
             self._found.left_out[DATA_FOLDER] += 1
             return
-        self._note_written(relative, names)
+        self._add_written(relative, names)
         for entry in entries:
             one = relative / entry.name
             is_folder = self._is_folder(entry, one)
@@ -199,14 +203,15 @@ class _Walker:
             if entry.is_symlink() and not os.path.exists(entry):
                 self._found.broken_links.append(relative)
             return entry.is_dir()
-        except OSError:  # for example too many levels of links; reading it will report the error
+        except OSError:  # such as too many levels of links; reading the file reports the error
             return False
 
-    def _note_written(self, relative: Path, names: set[str]) -> None:
+    def _add_written(self, relative: Path, names: set[str]) -> None:
+        """Add the files of a folder that Lookalike wrote to `_written`."""
         folder = self._root / relative
         if names & set(OUTPUT_LISTS):
             self._written |= {relative / one for one in written_files(folder)}
-        if folder.is_symlink():  # it may lead to a subfolder of a listed folder
+        if folder.is_symlink():  # the target may be a subfolder of a folder with a list
             target = folder.resolve()
             for one in written_files(target.parent):
                 if one.parts[0] == target.name:
@@ -215,14 +220,14 @@ class _Walker:
     def _check_mount(
         self, relative: Path, device: int, parent_device: int | None, is_empty: bool
     ) -> None:
-        """Note a mounted file system; raise OSError for an earlier one that is missing."""
+        """Add a mounted file system to `mounts`. Raise OSError if an earlier one is missing."""
         if parent_device not in (None, device):
             self._found.mounts.append(os.fspath(relative))
         elif is_empty and os.fspath(relative) in self._mounts:
             raise OSError(errno.ENODEV, "its disk is not mounted")
 
     def _is_first_visit(self, status: os.stat_result) -> bool:
-        """Return whether a folder is new, and remember it."""
+        """Return whether a folder is visited for the first time."""
         key = (status.st_dev, status.st_ino)
         if key in self._seen:
             return False

@@ -18,7 +18,7 @@ from indexer.groups.clustering import group_images
 from indexer.groups.dissimilarity import assign
 from indexer.groups.grouping import Grouping
 from indexer.groups.sheets import group_sheet, plot_elbow
-from indexer.output.written import check_outside, note_written
+from indexer.output.written import add_to_list, check_outside
 from indexer.quality.drift import has_drifted
 from indexer.stages import Stages
 
@@ -108,7 +108,7 @@ def write_sheets(snapshot: Snapshot, clusters: Clusters, folder: Path, stages: S
     check_outside(folder, snapshot.image_root)
     folder.mkdir(parents=True, exist_ok=True)
     names = [group_name(label, len(clusters)) for label in range(len(clusters))]
-    note_written(folder, [f"{name}.jpg" for name in names])
+    add_to_list(folder, [f"{name}.jpg" for name in names])
 
     def thumbnail(row: int) -> bytes:
         assert snapshot.thumbnails is not None

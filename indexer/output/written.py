@@ -1,8 +1,8 @@
-"""Keep what Lookalike writes out of the collection.
+"""Lists of the files that Lookalike wrote, which keep these files out of the collection.
 
-Commands that write files refuse targets inside the image root. A folder elsewhere may become part
-of an image root later, or be linked into one. So each such folder has a list of the files written
-to it, and the walk leaves these files out; other files in the folder count as usual.
+Commands do not write inside the image root. But another folder may later become part of an image
+root, or be linked into one. So each output folder has a list of the files that Lookalike wrote to
+it. The walk leaves these files out, but no other files of the folder.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ OUTPUT_LISTS = (PARTITION_LIST, OUTPUT_LIST)
 
 
 def check_outside(target: Path, root: Path) -> None:
-    """Refuse to write inside the image root, through links as well: raise OutputInFolder."""
+    """Raise OutputInFolder if a target is inside the image root, possibly through links."""
     if target.resolve().is_relative_to(root.resolve()):
         raise OutputInFolder(
             f"{target} is inside the picture folder {root}, so the next `reindex` would add these "
-            "files to the collection. Choose a place outside of it."
+            "files to the collection. Choose a folder outside of it."
         )
 
 
-def note_written(folder: Path, names: Iterable[str]) -> None:
-    """Add files to the list of what Lookalike wrote to a folder. `names` are relative to it."""
+def add_to_list(folder: Path, names: Iterable[str]) -> None:
+    """Add files to the list of a folder. `names` are relative to the folder."""
     listed = {path.as_posix() for path in written_files(folder)} | set(names)
     replace_text(folder / OUTPUT_LIST, json.dumps({"files": sorted(listed)}))
 
 
 def written_files(folder: Path) -> set[Path]:
-    """Return the files that the lists of a folder name, relative to the folder.
+    """Return the files in the lists of a folder, relative to the folder.
 
-    A list that cannot be read names none: only files that Lookalike wrote are left out.
+    A list that cannot be read counts as empty.
     """
     found: set[Path] = set()
     for name in OUTPUT_LISTS:
