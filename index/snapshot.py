@@ -453,9 +453,10 @@ class DataFolder:
         """
         live = self.current_id()
         old = [snapshot_id for snapshot_id in self.ids()[:-keep] if snapshot_id != live]
-        return [snapshot_id for snapshot_id in old if self._remove_unless_open(snapshot_id)]
+        return [snapshot_id for snapshot_id in old if self.remove(snapshot_id)]
 
-    def _remove_unless_open(self, snapshot_id: str) -> bool:
+    def remove(self, snapshot_id: str) -> bool:
+        """Remove a snapshot that is not the live one, and return True; False if it is open."""
         folder = self.snapshots / snapshot_id
         if _is_open(folder / MANIFEST_FILE):
             return False

@@ -10,6 +10,7 @@ IndexerError
 ├── FileExcluded       a file to add is left out by a rule
 ├── BadPattern         a pattern of --include or --exclude is invalid
 ├── OutputInFolder     a command would write inside the picture folder
+├── NotPurged          a snapshot that contains a removed picture is still there
 ├── MostWouldBeLost    a re-index would remove over half of the collection
 ├── BadTable           a metadata or labels file cannot be read
 ├── BadLabels          labels cannot be used
@@ -56,6 +57,10 @@ class NoGroups(IndexerError):
 
 class NotInTheFolder(IndexerError):
     """A file to add is not under the image root."""
+
+
+class NotPurged(IndexerError):
+    """An older snapshot that contains a removed picture could not be removed."""
 
 
 class MostWouldBeLost(IndexerError):

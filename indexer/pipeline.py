@@ -35,6 +35,7 @@ from indexer.collection.metadata import (
     metadata_update,
     paths_with_new_metadata,
 )
+from indexer.collection.purge import Purged, purge
 from indexer.collection.records import Collected, check_pictures, collect
 from indexer.collection.removals import Removal, Removals
 from indexer.collection.survey import check_included, survey
@@ -96,6 +97,8 @@ class Reindexed:
         Duration of each stage.
     check : SelfCheck or None
         None if the quality was not checked again.
+    purged : Purged or None
+        The removal of older snapshots, if it was asked for.
     """
 
     changes: Changes
@@ -103,6 +106,7 @@ class Reindexed:
     n_images: int
     seconds: dict[str, float]
     check: SelfCheck | None = None
+    purged: Purged | None = None
 
 
 def build(data: DataFolder, options: BuildOptions, stages: Stages) -> Built:
@@ -336,21 +340,30 @@ def add(
         return _update(data, live, folder, ReindexOptions(), stages, update)
 
 
-def remove(data: DataFolder, image_ids: list[str], stages: Stages) -> Reindexed:
+def remove(
+    data: DataFolder, image_ids: list[str], stages: Stages, is_purge: bool = False
+) -> Reindexed:
     """Remove single pictures from the live snapshot. Their files stay, but `reindex` skips them.
+
+    With `is_purge`, older snapshots that contain one of them are removed, too.
 
     Raises
     ------
     UnknownImage
         If one of the ids is unknown. Then no picture is removed.
     """
-    with data.locked(), data.open_current() as live:
-        rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
-        files = catalogued(live.catalogue, exclude=rows)
-        removals = Removals.of(live)
-        removals.add(map(Removal.of, live.catalogue.records(sorted(rows))))
-        folder = FolderChanges(live.image_root, files, live.catalogue, removals, to_read=set())
-        return _update(data, live, folder, ReindexOptions(may_lose_most=True), stages)
+    with data.locked():
+        with data.open_current() as live:
+            rows = {live.catalogue.by_id(image_id).row for image_id in image_ids}
+            gone = live.catalogue.records(sorted(rows))
+            removals = Removals.of(live)
+            removals.add(map(Removal.of, gone))
+            files = catalogued(live.catalogue, exclude=rows)
+            folder = FolderChanges(live.image_root, files, live.catalogue, removals, to_read=set())
+            done = _update(data, live, folder, ReindexOptions(may_lose_most=True), stages)
+        if is_purge:  # after the live snapshot of before was closed
+            done = replace(done, purged=purge(data, {record.sha256 for record in gone}))
+    return done
 
 
 def check_sound(snapshot: Snapshot) -> None:

@@ -94,14 +94,21 @@ def add(paths: tuple[Path, ...], data: Path, metadata: Path | None, as_json: boo
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @data_option
+@click.option("--purge", is_flag=True, help="Remove older snapshots that contain the pictures.")
 @json_option
-def remove(ids: tuple[str, ...], data: Path, as_json: bool) -> None:
+def remove(ids: tuple[str, ...], data: Path, purge: bool, as_json: bool) -> None:
     """Remove single pictures from the collection by their ids.
 
-    The files stay where they are. `reindex` skips them until `add` adds them again.
+    The files stay where they are. They stay out of the collection until `add` adds them again, even
+    if they move within the folder.
     """
     stages = terminal.stages()
-    _print_update(pipeline.remove(DataFolder(data), list(ids), stages), stages, as_json)
+    done = pipeline.remove(DataFolder(data), list(ids), stages, purge)
+    _print_update(done, stages, as_json)
+    if done.purged is not None:
+        for snapshot_id in done.purged.removed:
+            stages.say(f"removed snapshot {snapshot_id}")
+        done.purged.check()
 
 
 def _print_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> None:
@@ -109,7 +116,8 @@ def _print_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> No
     terminal.print_check(done.check)
     stages.say(stages.summary())
     if as_json:
-        click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict()))
+        purged = {} if done.purged is None else done.purged.as_dict()
+        click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict() | purged))
         return
     click.echo(done.changes.summary())
     if done.snapshot_id is not None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from flask import Blueprint, Response, request, send_file
 from pydantic import BaseModel
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from index.search.queries import Query, query_of_examples, query_of_id, query_of_vector
 from index.search.response import API, THUMBNAIL_ROUTE
@@ -138,17 +139,26 @@ def get_similar(image_id: str) -> Response:
 
 @bp.get("/images/<image_id>/file")
 def get_file(image_id: str) -> Response:
-    """Return the original file."""
+    """Return the original file, if its content is still what was indexed."""
     with context().holder.use() as live:
         record = live.snapshot.catalogue.by_id(image_id)
-        path = originals.find(record, context().image_root(live))
-        response = send_file(
-            path,
-            originals.media_type(record),
-            download_name=originals.download_name(record),
-            etag=originals.etag(path),
-        )
-    response.headers["Cache-Control"] = "no-cache"  # the file may change, and then its ETag does
+        file, status = originals.open_unchanged(record, context().image_root(live))
+    # The open file and not its path: another file may be there meanwhile.
+    response = send_file(
+        file,
+        originals.media_type(record),
+        download_name=originals.download_name(record),
+        etag=originals.etag(record),
+        last_modified=status.st_mtime,
+        conditional=False,
+    )
+    response.content_length = status.st_size
+    response.headers["Cache-Control"] = "no-cache"  # the file may change, and then there is none
+    try:
+        response.make_conditional(request, accept_ranges=True, complete_length=status.st_size)
+    except RequestedRangeNotSatisfiable:
+        file.close()
+        raise
     return response
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from index.catalogue import ImageRecord
 from models.errors import ImageTooLarge
@@ -54,6 +56,41 @@ def find(record: ImageRecord, root: Path) -> Path:
     return path
 
 
+def open_unchanged(record: ImageRecord, root: Path) -> tuple[BinaryIO, os.stat_result]:
+    """Open a picture's original if it is still the content that was indexed.
+
+    A file with the size, times and inode that it had is not read for this. Any other file is hashed
+    first: a copy, or a file on a network disk, may be unchanged all the same.
+
+    Parameters
+    ----------
+    record : ImageRecord
+    root : Path
+        As for `find`.
+
+    Returns
+    -------
+    file : binary file
+        At its start. The caller closes it.
+    status : stat_result
+
+    Raises
+    ------
+    NoPictureFile
+        As for `find`, or if the content has changed.
+    """
+    file = open(_descriptor(record, find(record, root)), "rb")  # noqa: SIM115 - the caller closes
+    try:
+        status = os.fstat(file.fileno())
+        if not record.is_unchanged(status):
+            _check_digest(record, hashlib.file_digest(file, "sha256").hexdigest())
+            file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, status
+
+
 def read(record: ImageRecord, root: Path, max_bytes: int) -> bytes:
     """Return the content of a picture's original, which is still the indexed content.
 
@@ -68,7 +105,7 @@ def read(record: ImageRecord, root: Path, max_bytes: int) -> bytes:
     Raises
     ------
     NoPictureFile
-        As for `find`, or if the file has changed since it was indexed.
+        As for `find`, or if the content has changed.
     ImageTooLarge
         If the file has more than `max_bytes` bytes.
     """
@@ -76,11 +113,22 @@ def read(record: ImageRecord, root: Path, max_bytes: int) -> bytes:
     if path.stat().st_size > max_bytes:
         raise ImageTooLarge(f"{record.path} has more than {max_bytes:,} bytes: use a smaller copy")
     data = path.read_bytes()
-    if file_digest(data) != record.sha256:
+    _check_digest(record, file_digest(data))
+    return data
+
+
+def _descriptor(record: ImageRecord, path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise NoPictureFile(f"{record.path} cannot be read ({error.strerror})") from error
+
+
+def _check_digest(record: ImageRecord, sha256: str) -> None:
+    if sha256 != record.sha256:
         raise NoPictureFile(
             f"{record.path} has changed since it was indexed: run `bin/lookalike reindex`"
         )
-    return data
 
 
 def media_type(record: ImageRecord) -> str:
@@ -94,7 +142,6 @@ def download_name(record: ImageRecord) -> str:
     return "".join(one if one.isprintable() else "_" for one in name)
 
 
-def etag(path: Path) -> str:
-    """Return an ETag of the file's time and size. Flask's own needs a name in UTF-8."""
-    status = path.stat()
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+def etag(record: ImageRecord) -> str:
+    """Return an ETag of the content: two files may have equal times and sizes."""
+    return record.sha256[:32]

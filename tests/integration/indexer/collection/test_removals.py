@@ -142,3 +142,53 @@ def test_retraining_keeps_removals_and_ids(tmp_path):
     del ids["1"]
     assert ids_in(data) == ids
     assert ids["copy"].endswith("-2")
+
+
+def publish_more(data, images, n):
+    """Publish more snapshots, each with another picture."""
+    for seed in range(n):
+        noise_picture(50 + seed).save(images / f"more {seed}.png")
+        assert run("reindex", "--data", data) == 0
+
+
+def test_purge_removes_the_snapshots_that_contain_the_picture(images, data, capsys):
+    """Those before the picture came stay; the live one no longer contains it."""
+    first = DataFolder(data).current_id()
+    publish_more(data, images, 1)
+    second = DataFolder(data).current_id()
+    capsys.readouterr()
+
+    remove(data, "more 0", "--purge", "--json")
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["purged"], told["not_purged"]) == ([second], [])
+    assert DataFolder(data).ids() == [first, DataFolder(data).current_id()]
+    assert "more 0" not in ids_in(data)
+
+
+def test_purge_names_a_snapshot_that_is_in_use(images, data, capsys, monkeypatch):
+    """It stays whole, and the command fails with the cure, after the picture was removed."""
+    monkeypatch.setattr("indexer.collection.purge.WAIT_S", 0.0)
+    first = DataFolder(data).current_id()
+    image_id = ids_in(data)["x"]
+    with DataFolder(data).open_current() as reader:
+        assert run("remove", image_id, "--data", data, "--purge") == 1
+        reader.check_files()
+
+    said = capsys.readouterr().err
+    assert f"{first} is in use" in said
+    assert "snapshots prune --keep 1" in said
+    assert "x" not in ids_in(data)
+    assert run("snapshots", "prune", "--keep", 1, "--data", data) == 0
+    assert DataFolder(data).ids() == [DataFolder(data).current_id()]
+
+
+def test_purge_names_a_snapshot_that_cannot_be_read(images, data, capsys):
+    """What it contains is unknown, so it is not called clean."""
+    first = DataFolder(data).current_id()
+    publish_more(data, images, 1)
+    (data / "snapshots" / first / "catalogue.sqlite").write_bytes(b"damaged")
+
+    assert run("remove", ids_in(data)["more 0"], "--data", data, "--purge") == 1
+
+    assert f"{first} cannot be read" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -216,6 +217,27 @@ def test_file_in_parts(client, ids, place):
         416,
         "requested_range_not_satisfiable",
     )
+
+
+def test_a_file_with_other_content_is_never_sent(client, ids, place):
+    """Neither size nor mtime tell of the edit. A client that has the old content is told so too."""
+    file = place.pictures / RED
+    address = f"/api/v1/images/{ids[RED]}/file"
+    tag = client.get(address, buffered=True).headers["ETag"]
+    original, times = file.read_bytes(), file.stat().st_mtime_ns
+    file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    os.utime(file, ns=(times, times))
+
+    for headers in ({}, {"If-None-Match": tag}, {"Range": "bytes=1-3"}):
+        answer = client.get(address, headers=headers, buffered=True)
+        assert (answer.status_code, answer.json["error"]["code"]) == (404, "not_found")
+        assert "has changed since it was indexed" in answer.json["error"]["message"]
+
+    file.unlink()
+    file.write_bytes(original)  # restored, with other times and another inode
+    answer = client.get(address, buffered=True)
+    assert (answer.data, answer.headers["ETag"]) == (original, tag)
+    assert answer.content_length == len(original)
 
 
 def test_missing_file_says_what_to_set(client, ids, place):
