@@ -338,8 +338,8 @@ class Settings:
         environ = os.environ if environ is None else environ
         lines = {variable(line): line for line in dataclasses.fields(cls)}
         _refuse_unknown(environ, list(lines))
-        given = {name: text for name, text in environ.items() if name in lines and text != ""}
-        return cls(**{lines[n].name: _read(lines[n], text) for n, text in given.items()})
+        given = {name: _cleaned(name, environ[name]) for name in lines if name in environ}
+        return cls(**{lines[n].name: _read(lines[n], text) for n, text in given.items() if text})
 
     @property
     def addresses(self) -> list[str]:
@@ -380,6 +380,17 @@ def _item(line: dataclasses.Field[Any]) -> str:
     )
 
 
+def _cleaned(name: str, text: str) -> str:
+    """Return a value without what files of variables leave at its ends: spaces and CR."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise SettingsError(
+            f"the value of {name} is in quotes: remove them. A shell would do so, but "
+            "`docker --env-file` does not"
+        )
+    return text
+
+
 def _read(line: dataclasses.Field[Any], text: str) -> Any:
     try:
         return line.metadata["read"](text)
@@ -404,7 +415,9 @@ def is_service_link(name: str, text: str) -> bool:
 
 def _refuse_unknown(environ: Mapping[str, str], known: list[str]) -> None:
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in known:
+        # Lower case, or the mark that Windows puts at the start of a file, hides a name from us.
+        is_ours = name.removeprefix("\ufeff").upper().startswith(PREFIX)
+        if not is_ours or name in known:
             continue
         if not is_service_link(name, environ[name]):
             near = _MEANT.get(name) or difflib.get_close_matches(name, known, n=1, cutoff=0)[0]

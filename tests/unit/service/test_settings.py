@@ -52,6 +52,31 @@ def test_empty_value_means_the_default():
     assert Settings.from_environment({"LOOKALIKE_IMAGES": "", "PORT": ""}) == Settings()
 
 
+@pytest.mark.parametrize("end", [" ", "\r", "\r\n", "\t"])
+def test_ends_of_lines_are_no_part_of_a_value(end):
+    """A file of variables that was written on Windows leaves a CR at the end of each."""
+    values = {"DATA": "/srv/x", "WORKERS": "2", "CROP_SEARCH": "off", "API_KEY": "secret"}
+    environ = {f"LOOKALIKE_{name}": text + end for name, text in values.items()}
+    settings = Settings.from_environment(environ)
+    assert (settings.data, settings.workers) == (Path("/srv/x"), 2)
+    assert (settings.crop_search, settings.api_key) == (False, ("secret",))
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_value_in_quotes_is_refused_without_showing_it(quote):
+    """Docker's --env-file keeps quotes, and a folder with quotes in its name does not exist."""
+    with pytest.raises(SettingsError, match="LOOKALIKE_API_KEY is in quotes: remove") as caught:
+        Settings.from_environment({"LOOKALIKE_API_KEY": f"{quote}secret{quote}"})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["lookalike_data", "Lookalike_Data", "\ufeffLOOKALIKE_DATA"])
+def test_name_in_another_case_is_refused(name):
+    """It would be ignored silently; so would the first name of a file that begins with a mark."""
+    with pytest.raises(SettingsError, match="did you mean LOOKALIKE_DATA"):
+        Settings.from_environment({name: "/srv/x"})
+
+
 def test_other_variables_are_none_of_its_business():
     """Only LOOKALIKE_ names are looked at."""
     assert Settings.from_environment({"HOME": "/x", "LOOK": "1"}) == Settings()
