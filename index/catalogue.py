@@ -313,6 +313,24 @@ class Catalogue:
         sql = f"SELECT row FROM images WHERE {side} BETWEEN ? AND ? ORDER BY row"
         return [row for (row,) in self._database.execute(sql, (least, most))]
 
+    def rows_largest_first(self) -> list[int]:
+        """Return all rows, ordered by falling pixels, then by falling bytes, then by path."""
+        order = "ORDER BY width * height DESC, size_bytes DESC, path, row"
+        return [row for (row,) in self._database.execute(f"SELECT row FROM images {order}")]
+
+    def single_colours(self) -> Iterator[tuple[int, str]]:
+        """Yield row and colour, "#rrggbb", of every picture that has only one colour."""
+        (column,) = self._present(["single_colour"])
+        sql = f"SELECT * FROM (SELECT row, {column} FROM images) WHERE single_colour IS NOT NULL"
+        return iter(self._database.execute(sql))
+
+    def shared_pixels(self) -> Iterator[tuple[int, str, str | None]]:
+        """Yield row, pixel digest and full digest of the pictures that share a pixel digest."""
+        (column,) = self._present(["full_digest"])
+        shared = "SELECT pixel_digest FROM images GROUP BY pixel_digest HAVING count(*) > 1"
+        sql = f"SELECT row, pixel_digest, {column} FROM images WHERE pixel_digest IN ({shared})"
+        return iter(self._database.execute(sql))
+
     def metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield each row that has metadata, with its metadata."""
         sql = "SELECT row, metadata FROM images WHERE metadata != '{}' ORDER BY row"
@@ -328,7 +346,7 @@ class Catalogue:
 
     def full_digests(self, pixel_digest: str) -> dict[int, str | None]:
         """Return the full digest of each row with a pixel digest, by row."""
-        column = next(self._present(["full_digest"]))
+        (column,) = self._present(["full_digest"])
         sql = f"SELECT row, {column} FROM images WHERE pixel_digest = ?"
         return dict(self._database.execute(sql, (pixel_digest,)).fetchall())
 

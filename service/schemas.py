@@ -189,7 +189,7 @@ class DuplicatesPage(Page):
 
     threshold: Score = Field(
         default=DEFAULT_THRESHOLD,
-        description="Minimum score at which two pictures count as duplicates.",
+        description="Minimum score of a picture with the largest picture of its group.",
     )
 
 
@@ -480,7 +480,9 @@ class MapResponse(BaseModel):
 class DuplicateGroupInfo(BaseModel):
     """A group of duplicates, the largest picture first. Scores are with that picture."""
 
-    kind: str = Field(description="`exact` (same file), `pixels` (same pixels) or `near`.")
+    kind: str = Field(
+        description="`exact` (same bytes), `pixels` (same pixels at full size) or `near`."
+    )
     size: int
     members: list[MemberInfo]
 

@@ -158,7 +158,7 @@ def _rank_by_search(store: VectorStore, vectors: Vectors, options: Options) -> R
 
 def _table_line(table: TopKTable, row: int) -> tuple[RoundedScores, Rows]:
     """Return a row's neighbours from the top-k table, itself first."""
-    scores = _rounded(table.scores[row])
+    scores = rounded(table.scores[row])
     rows = np.asarray(table.rows[row], np.int64)
     others = best_first(scores[1:], rows[1:])
     return np.append(scores[0], others[0]), np.append(rows[0], others[1])
@@ -181,7 +181,7 @@ def _search(store: VectorStore, vectors: Vectors, depth: int) -> tuple[RoundedSc
     k = min(depth + _SPARE, n)
     while True:
         found = search_with_crops(store, vectors, k)
-        scores, rows = best_first(_rounded(found[0]), found[1])
+        scores, rows = best_first(rounded(found[0]), found[1])
         if k == n or scores[-1] < scores[depth - 1]:
             return scores, rows
         k = min(k * _DEEPER, n)
@@ -214,7 +214,7 @@ def _with_first(own_row: int, scores: RoundedScores, rows: Rows) -> tuple[Rounde
 
 
 def _exact_scores(store: VectorStore, vectors: Vectors, rows: Rows) -> RoundedScores:
-    return _rounded(exact_scores(store, vectors, rows))
+    return rounded(exact_scores(store, vectors, rows))
 
 
 def _count_passing(
@@ -240,5 +240,6 @@ def _cut(scores: RoundedScores, rows: Rows, total: int, threshold: float | None)
     return Ranking(scores[:n_passing], rows[:n_passing], total)
 
 
-def _rounded(scores: Scores) -> RoundedScores:
+def rounded(scores: Scores) -> RoundedScores:
+    """Return scores as they are ordered, compared with a threshold and printed: 6 decimals."""
     return scores.astype(np.float64).round(SCORE_DECIMALS) + 0.0  # no -0.0

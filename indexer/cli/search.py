@@ -53,7 +53,7 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     type=float,
     default=DEFAULT_THRESHOLD,
     show_default=True,
-    help="Join two pictures with at least this cosine. Above 1, join only equal pictures.",
+    help="Minimum cosine with the largest picture of a group. Above 1, only equal pictures.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many groups.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="Skip this many groups.")

@@ -22,13 +22,20 @@ from tests.helpers.fakes import FakeEncoder
 
 
 def publish_vectors(
-    data: DataFolder, vectors, top_k=100, table_of=None, pixels=None, fulls=None, sizes=None
+    data: DataFolder,
+    vectors,
+    top_k=100,
+    table_of=None,
+    pixels=None,
+    fulls=None,
+    sizes=None,
+    colours=None,
 ) -> str:
     """Publish a snapshot of given vectors, with made-up pictures behind them; return the id.
 
     Pictures with equal vectors are equal, unless their digests are given: `pixels` and `fulls`, one
-    for each picture. `sizes` are their widths. `table_of` is another store to make the top-k table
-    of.
+    for each picture. `sizes` are their widths, and `colours` their single colours. `table_of` is
+    another store to make the top-k table of.
     """
     digests = [hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
     files = digests if fulls is None else [f"{row + 1:064}" for row in range(len(digests))]
@@ -36,6 +43,7 @@ def publish_vectors(
         ImageRecord(
             row, id_, f"{row}.png", files[row], (pixels or digests)[row], 1, 1,
             8 if sizes is None else sizes[row], 8, "PNG", full_digest=(fulls or digests)[row],
+            single_colour=None if colours is None else colours[row],
         )
         for row, id_ in enumerate(image_ids(files))
     ]  # fmt: skip

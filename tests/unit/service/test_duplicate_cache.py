@@ -7,8 +7,9 @@ import pytest
 
 from index.snapshot import DataFolder
 from service import duplicate_cache
-from service.duplicate_cache import MAX_CACHED, DuplicateCache, n_compared
+from service.duplicate_cache import MAX_CACHED, DuplicateCache
 from service.errors import InvalidRequest
+from tests.helpers.matrices import at_angles
 from tests.helpers.published import publish_vectors
 
 # Rows 0 and 1 score 0.8, 2 and 3 score 1; all others 0.
@@ -31,9 +32,9 @@ def searches(monkeypatch):
     """Give the list of thresholds that were really searched for."""
     made, search = [], duplicate_cache.duplicates.duplicate_groups
 
-    def counted(snapshot, threshold):
+    def counted(snapshot, threshold, before_comparing):
         made.append(threshold)
-        return search(snapshot, threshold)
+        return search(snapshot, threshold, before_comparing)
 
     monkeypatch.setattr(duplicate_cache.duplicates, "duplicate_groups", counted)
     return made
@@ -67,15 +68,28 @@ def test_few_thresholds_are_remembered(snapshot, searches):
     assert searches == [*thresholds, thresholds[0]]
 
 
-@pytest.mark.parametrize(("threshold", "expected"), [(1.0, 7), (0.8, 9), (0.0, 15 + 5 * 5)])
-def test_work_is_counted_beforehand(snapshot, threshold, expected):
-    """Each pair of the table counts, and all pictures for a line that is full of duplicates."""
-    assert n_compared(snapshot, threshold) == expected
+@pytest.mark.parametrize(("most", "is_answered"), [(3, True), (2, False)])
+def test_long_search_is_stopped(snapshot, searches, monkeypatch, most, is_answered):
+    """At 0, the line of row 0 is full, so it is compared with the three other pictures.
+
+    The sentence says what to do. A second request does not search again.
+    """
+    monkeypatch.setattr(duplicate_cache, "_MAX_COMPARED", most)
+    found = DuplicateCache(snapshot)
+    for _ in range(2):
+        if is_answered:
+            assert [rows.tolist() for rows in found.groups(0.0)] == [[0, 1, 2, 3, 4]]
+        else:
+            with pytest.raises(InvalidRequest, match=r"threshold: 0.0 is too low: .* 0.0` on"):
+                found.groups(0.0)
+    assert searches == [0.0]
 
 
-def test_threshold_that_joins_nearly_all_is_refused(snapshot, monkeypatch):
-    """Long work is not begun; the sentence says what to do."""
-    monkeypatch.setattr(duplicate_cache, "_MAX_COMPARED", 20)
-    assert len(DuplicateCache(snapshot).groups(0.8)) == 2
-    with pytest.raises(InvalidRequest, match=r"threshold: 0.0 is too low: .* --threshold 0.0` on"):
-        DuplicateCache(snapshot).groups(0.0)
+def test_nearly_equal_pictures_are_few_comparisons(tmp_path, monkeypatch):
+    """Two hundred frames of a still scene fill each other's lines, and are compared with one."""
+    monkeypatch.setattr(duplicate_cache, "_MAX_COMPARED", 199)
+    data = DataFolder(tmp_path)
+    publish_vectors(data, at_angles(*np.linspace(0, 1, 200)), top_k=10)
+    with data.open_current() as snapshot:
+        (group,) = DuplicateCache(snapshot).groups(0.99)
+    assert len(group) == 200
