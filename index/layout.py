@@ -49,7 +49,6 @@ HISTORY_FILE = "history.json"
 HISTORY_PLOT_FILE = "history.png"
 
 # Files that belong together. A step that replaces one of them replaces or removes all of them.
-TOPK_FILES = (TOPK_ROWS_FILE, TOPK_SCORES_FILE)
 GROUP_FILES = (CLUSTERS_FILE, ELBOW_PLOT_FILE)
 ENCODER_FILES = (
     ENCODER_FILE,
