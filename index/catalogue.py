@@ -22,6 +22,7 @@ from typing import Any, Literal, Self
 from index import schema1
 from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
 from index.layout import CATALOGUE_FILE
+from index.text import path_of_text, quoted
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -118,7 +119,9 @@ class ImageRecord:
 
     def file_under(self, root: Path) -> Path:
         """Return the path of the picture's file under an image root."""
-        return root / (self.path if self.raw_path is None else os.fsdecode(self.raw_path))
+        if self.raw_path is None:
+            return root / path_of_text(self.path)
+        return root / os.fsdecode(self.raw_path)
 
 
 def readable_path(relative: Path) -> tuple[str, bytes | None]:
@@ -280,7 +283,9 @@ class Catalogue:
 
     def by_id(self, image_id: str) -> ImageRecord:
         """Return the record of an id; UnknownImage if the id is unknown."""
-        message = f"no picture of the collection has the id {image_id!r}"
+        message = f"no picture of the collection has the id {quoted(image_id)}"
+        if not image_id.isascii():  # SQLite takes no text with undecodable bytes
+            raise UnknownImage(message)
         return self._one("WHERE id = ?", (image_id,), message)
 
     def records(self, rows: Sequence[int]) -> list[ImageRecord]:

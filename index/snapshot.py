@@ -55,6 +55,7 @@ from index.search.faiss_store import FaissStore
 from index.search.metadata_index import MetadataIndex
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
+from index.text import path_of_text
 
 KEPT = 3  # snapshots kept after a publication, including the new one
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # errors of file systems without locks
@@ -148,7 +149,7 @@ class Snapshot:
     @property
     def image_root(self) -> Path:
         """Folder that the catalogue's paths are relative to."""
-        return Path(self.manifest.image_root)
+        return path_of_text(self.manifest.image_root)
 
     def __len__(self) -> int:
         return self.manifest.n_images

@@ -39,6 +39,7 @@ from index.manifest import Manifest
 from index.search.store import VectorStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder, Snapshot, SnapshotDraft
+from index.text import text_of_path
 from indexer.collection.records import Collected
 from indexer.encoding.choice import copy_encoder
 from indexer.encoding.vectors import write_vectors
@@ -118,7 +119,7 @@ class Parts:
             n_images=len(self._store),
             dim=self._store.dim,
             top_k=self._table.k,
-            image_root=str(self.collected.root),
+            image_root=text_of_path(self.collected.root),
             encoder=self._encoder.fingerprint,
             settings=replace(self.settings, drift=self._drift),
             versions=_library_versions(),
@@ -130,7 +131,7 @@ class Parts:
         old = self.collected.old.manifest
         (self.folder / THUMBNAILS_FILE).unlink()  # equal to the old file, which is linked
         self.linked = set(old.files) - set(_RECORD_FILES)
-        return replace(old, image_root=str(self.collected.root), settings=self.settings)
+        return replace(old, image_root=text_of_path(self.collected.root), settings=self.settings)
 
     def _encode(self) -> None:
         old, collected = self.collected.old, self.collected

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from index.errors import CorruptSnapshot, IndexFailure
 from index.layout import CURRENT_FILE, ENCODER_FILE
 from index.snapshot import DataFolder, Snapshot
+from index.text import printable
 from models.errors import ModelMismatch, ModelsError
 from service.duplicate_cache import DuplicateCache
 from service.errors import NotReady
@@ -308,7 +309,7 @@ class SnapshotHolder:
         return Live(snapshot, encoder)
 
     def _reject(self, snapshot_id: str, message: str, retry_s: float = RETRY_S) -> None:
-        log.error("snapshot %s cannot be used: %s", snapshot_id, message)
+        log.error("snapshot %s cannot be used: %s", snapshot_id, printable(message))
         problem = Problem(snapshot_id, message, time.monotonic() + retry_s)
         with self._lock:
             self._problems[snapshot_id] = problem

@@ -7,14 +7,14 @@ commands.
 
 from __future__ import annotations
 
+import os
 import sys
-import warnings
 from typing import NoReturn
 
 import click
 
 from index.errors import IndexFailure
-from indexer.cli import build, groups, search, snapshots, update
+from indexer.cli import build, groups, search, snapshots, terminal, update
 from indexer.errors import IndexerError
 from models.errors import ModelsError
 
@@ -48,24 +48,24 @@ for _command in _COMMANDS:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line, and print a message instead of a traceback for an expected error."""
-    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    terminal.prepare()
     try:
         code = cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        terminal.print_usage_error(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "\nInterrupted. The published snapshot is unchanged. "
-            "Run the same command again to continue.",
-            err=True,
+        terminal.print_message("")  # ends the line with ^C
+        terminal.print_message(
+            "Interrupted. The published snapshot is unchanged. "
+            "Run the same command again to continue."
         )
         sys.exit(130)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.stderr.close()
         sys.exit(0)
     except _EXPECTED as error:
-        click.echo(f"Error: {_message(error)}", err=True)
+        terminal.print_message(f"Error: {_message(error)}")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)  # --help and --version return a code
 
@@ -74,5 +74,5 @@ def _message(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"Out of memory{f' ({error})' if str(error) else ''}. Close other programs."
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return str(error)

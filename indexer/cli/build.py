@@ -99,7 +99,7 @@ def build(
         )
     terminal.print_check(built.check)
     stages.say(stages.summary())
-    click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+    terminal.print_result(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
 
 
 def _check_encoder_options(
@@ -136,7 +136,7 @@ def train(
     )
     folder = pipeline.train(DataFolder(data), options, stages)
     stages.say(stages.summary())
-    click.echo(str(folder))
+    terminal.print_result(str(folder))
 
 
 def _build_options(

@@ -13,7 +13,6 @@ from indexer import pipeline
 from indexer.cli import terminal
 from indexer.cli.options import data_option, grouping_of, grouping_options, seed_option
 from indexer.groups.partition import COPY, MODES
-from indexer.output.duplicate_lists import printable
 
 
 @click.command()
@@ -54,13 +53,16 @@ def cluster(
 
 
 def _print_groups(found: Clusters) -> None:
-    click.echo(f"{len(found)} groups of {found.sizes[-1]:,} to {found.sizes[0]:,} pictures")
-    click.echo(f"number of groups: {found.rule}")
+    smallest, largest = found.sizes[-1], found.sizes[0]
+    terminal.print_result(f"{len(found)} groups of {smallest:,} to {largest:,} pictures")
+    terminal.print_result(f"number of groups: {found.rule}")
     if found.n_sampled is not None:
-        click.echo(f"grouped samples of {found.n_sampled:,} pictures and assigned the others")
+        terminal.print_result(
+            f"grouped samples of {found.n_sampled:,} pictures and assigned the others"
+        )
     for name, value in {"loss": found.loss, **found.quality}.items():
         if value is not None:
-            click.echo(f"{name:<20}{value:.4f}")
+            terminal.print_result(f"{name:<20}{value:.4f}")
 
 
 @click.command()
@@ -83,8 +85,8 @@ def partition(out: Path, data: Path, mode: str, force: bool, images: Path | None
     """Write the pictures to one folder per group in OUT. The originals are not changed."""
     done = pipeline.partition(DataFolder(data), out, mode, force, images, terminal.stages())
     for path in done.missing[:20]:
-        click.echo(f"missing: {printable(path)}", err=True)
-    click.echo(
+        terminal.print_message(f"missing: {path}")
+    terminal.print_result(
         f"{done.n_written:,} pictures written, {done.n_kept:,} already there, "
         f"{done.n_removed:,} removed, {len(done.missing):,} missing"
     )

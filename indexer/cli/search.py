@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from indexer import search as searching
 from indexer.cli import terminal
 from indexer.cli.options import data_option, json_option, seed_option
 from indexer.output import duplicate_lists
-from indexer.output.duplicate_lists import printable
 from indexer.output.written import check_outside
 from indexer.quality import evaluate as evaluating
 from indexer.quality.altered_copies import DEFAULT_SAMPLE
@@ -40,10 +38,10 @@ def search(image: Path, data: Path, limit: int, as_json: bool) -> None:
     with DataFolder(data).open_current() as snapshot:
         response = searching.search(snapshot, image, limit)
     if as_json:
-        click.echo(json.dumps(response.as_dict(), ensure_ascii=False))
+        terminal.print_json(response.as_dict())
         return
     for one in response.results:
-        click.echo(f"{one.score:.4f}  {one.image.id:<18}  {printable(one.image.path)}")
+        terminal.print_result(f"{one.score:.4f}  {one.image.id:<18}  {one.image.path}")
 
 
 @click.command()
@@ -78,8 +76,8 @@ def duplicates(data: Path, threshold: float, limit: int | None, offset: int, for
         shown = groups[offset:] if limit is None else groups[offset : offset + limit]
         writer = duplicate_lists.WRITERS[form]
         for line in writer(describe(snapshot, rows) for rows in shown):
-            click.echo(line)
-    click.echo(f"{len(groups):,} groups, {sum(map(len, groups)):,} pictures", err=True)
+            terminal.print_result(line)
+    terminal.print_message(f"{len(groups):,} groups, {sum(map(len, groups)):,} pictures")
 
 
 @click.command()
@@ -145,5 +143,8 @@ def evaluate(
 
 
 def _print_measures(measures: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:
-    for line in [json.dumps(measures, ensure_ascii=False)] if as_json else lines:
-        click.echo(line)
+    if as_json:
+        terminal.print_json(measures)
+        return
+    for line in lines:
+        terminal.print_result(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -33,11 +32,11 @@ def verify(data: Path, all_rows: bool) -> None:
         findings = list(encoder_findings(snapshot))
         findings += verify_snapshot(snapshot, all_rows, progress=terminal.progress)
         for finding in findings:
-            click.echo(finding)
+            terminal.print_result(finding)
         if findings:
             n_faults = f"{len(findings)} {'fault' if len(findings) == 1 else 'faults'}"
             raise IndexerError(f"snapshot {snapshot.id} has {n_faults}: {REMEDY}")
-        click.echo(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
+        terminal.print_result(f"snapshot {snapshot.id} is sound: {len(snapshot):,} pictures")
 
 
 @click.command()
@@ -55,8 +54,8 @@ def export(out: Path, data: Path, full_limit: int) -> None:
     with DataFolder(data).open_current() as snapshot:
         check_outside(out, snapshot.image_root)
         for message in exporting.export(snapshot, out, full_limit, progress=terminal.progress):
-            click.echo(message, err=True)
-    click.echo(f"written to {out}")
+            terminal.print_message(message)
+    terminal.print_result(f"written to {out}")
 
 
 @click.group()
@@ -71,15 +70,15 @@ def list_snapshots(data: Path, as_json: bool) -> None:
     """List the published snapshots, oldest first."""
     found = pipeline.describe_snapshots(DataFolder(data))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        terminal.print_json(found, indent=1)
         return
     for one in found:
         mark = "*" if one["current"] else " "
         if "problem" in one:
-            click.echo(f"{mark} {one['id']}  {one['problem']}")
+            terminal.print_result(f"{mark} {one['id']}  {one['problem']}")
             continue
         size = f"{one['size_bytes'] / 1e6:,.0f} MB"
-        click.echo(f"{mark} {one['id']}  {one['n_images']:>9,} pictures  {size:>12}")
+        terminal.print_result(f"{mark} {one['id']}  {one['n_images']:>9,} pictures  {size:>12}")
 
 
 @snapshots.command()
@@ -92,7 +91,7 @@ def rollback(snapshot_id: str, data: Path) -> None:
         with folder.open(snapshot_id) as snapshot:
             pipeline.check_sound(snapshot)
         folder.set_current(snapshot_id)
-    click.echo(f"{snapshot_id} is live")
+    terminal.print_result(f"{snapshot_id} is live")
 
 
 @snapshots.command()
@@ -105,4 +104,4 @@ def prune(data: Path, keep: int) -> None:
     folder = DataFolder(data)
     with folder.locked():
         removed = folder.prune(keep)
-    click.echo(f"removed {len(removed)} snapshots")
+    terminal.print_result(f"removed {len(removed)} snapshots")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -75,7 +74,8 @@ def reindex(
         built = pipeline.retrain(DataFolder(data), options, stages)
         terminal.print_skipped(built.skipped)
         stages.say(stages.summary())
-        click.echo(f"published {built.snapshot_id}: {built.n_images:,} pictures in {data}")
+        n_images = f"{built.n_images:,} pictures"
+        terminal.print_result(f"published {built.snapshot_id}: {n_images} in {data}")
         return
     _print_update(pipeline.reindex(DataFolder(data), options, stages), stages, as_json)
 
@@ -117,8 +117,9 @@ def _print_update(done: pipeline.Reindexed, stages: Stages, as_json: bool) -> No
     stages.say(stages.summary())
     if as_json:
         purged = {} if done.purged is None else done.purged.as_dict()
-        click.echo(json.dumps({"snapshot": done.snapshot_id} | done.changes.as_dict() | purged))
+        found = {"snapshot": done.snapshot_id} | done.changes.as_dict() | purged
+        terminal.print_json(found)
         return
-    click.echo(done.changes.summary())
+    terminal.print_result(done.changes.summary())
     if done.snapshot_id is not None:
-        click.echo(f"published {done.snapshot_id}: {done.n_images:,} pictures")
+        terminal.print_result(f"published {done.snapshot_id}: {done.n_images:,} pictures")

@@ -15,6 +15,7 @@ from typing import Any
 from index.build_settings import MetadataSource
 from index.catalogue import ImageRecord
 from index.snapshot import Snapshot
+from index.text import path_of_text, quoted, text_of_path
 from indexer.collection.metadata_file import MetadataFile
 from indexer.collection.records import Collected
 from indexer.errors import BadTable
@@ -45,7 +46,7 @@ class MetadataUpdate:
 
     def source(self) -> MetadataSource:
         """Return the entry of the file in the manifest."""
-        return MetadataSource(str(self.file.file), self.file.sha256)
+        return MetadataSource(text_of_path(self.file.file), self.file.sha256)
 
 
 def metadata_update(
@@ -69,7 +70,7 @@ def _update_from_same_file(old: Snapshot, stages: Stages) -> MetadataUpdate | No
     if source is None:
         return None
     try:
-        file = MetadataFile.read(Path(source.file))
+        file = MetadataFile.read(path_of_text(source.file))
     except BadTable as error:
         stages.say(f"Metadata is unchanged. {error} To use another file, add --metadata FILE.")
         return None
@@ -110,7 +111,7 @@ def _coverage(update: MetadataUpdate, records: Sequence[ImageRecord]) -> str:
     message = f"metadata: {n_without:,} of {len(chosen):,} pictures have no line"
     if update.for_all and (unknown := update.file.unknown(one.path for one in records)):
         lines = "line matches" if len(unknown) == 1 else "lines match"
-        message += f", {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})"
+        message += f", {len(unknown):,} {lines} no picture (the first: {quoted(unknown[0])})"
     return message
 
 

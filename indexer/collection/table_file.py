@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from index.text import normal_form
+from index.text import normal_form, quoted
 from indexer.errors import BadTable
 
 PATH = "path"
@@ -152,7 +152,7 @@ class Table:
             self.refuse(line.number, "has no path. Add the path of a picture, or remove the line.")
         if line.path in self._by_path:
             before = self._by_path[line.path].number
-            what = f"repeats {line.path!r} of line {before}. Remove one of them."
+            what = f"repeats {quoted(line.path)} of line {before}. Remove one of them."
             self.refuse(line.number, what)
         self._by_path[line.path] = line
         # A folder may contain both forms of a name, so each may have a line.
@@ -188,14 +188,14 @@ def _json_lines(file: Path, text: str) -> Iterator[Line]:
         found = _json_object(file, number, written)
         keys = [key for key in found if _name(key) == PATH]
         if len(keys) > 1:
-            _refuse(file, number, f"has two paths. Remove {keys[1]!r}.")
+            _refuse(file, number, f"has two paths. Remove {quoted(keys[1])}.")
         path = found.pop(keys[0]) if keys else ""
         if not isinstance(path, str):
             _refuse(file, number, f"has {path!r} as its path. Put the path in quotes.")
         for key, value in found.items():
             if not _is_allowed(value):
                 what = "is not text, a number, a boolean or a list of these. Change or remove it."
-                _refuse(file, number, f"has a value of {key!r} that {what}")
+                _refuse(file, number, f"has a value of {quoted(key)} that {what}")
         values = {key: value for key, value in found.items() if value is not None}
         yield Line(number, _plain(path), values)
 
@@ -222,7 +222,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _RepeatedKey(repr(next(name for name in names if names.count(name) > 1)))
+        raise _RepeatedKey(quoted(next(name for name in names if names.count(name) > 1)))
     return found
 
 
@@ -249,7 +249,7 @@ def _csv(file: Path, text: str) -> tuple[str, list[str], list[Numbered]]:
         if PATH in names:
             duplicate = next((name for name in names if name and names.count(name) > 1), None)
             if duplicate is not None:
-                _refuse(file, number, f"has two columns {duplicate!r}. Rename one of them.")
+                _refuse(file, number, f"has two columns {quoted(duplicate)}. Rename one of them.")
             return delimiter, names, list(lines)
     _refuse(file, number, f"has no column `path`. Name the columns in line {number}, one path.")
 

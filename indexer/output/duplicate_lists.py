@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from index.search.duplicates import DuplicateGroup
+from index.text import ascii_json
 
 
 def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
@@ -17,13 +17,13 @@ def as_table(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
         yield f"group {number}: {len(group.images)} pictures, {group.kind}"
         for image, score in zip(group.images, group.scores, strict=True):
             size = f"{image.width} x {image.height}"
-            yield f"  {score:.4f}  {size:>13}  {image.size_bytes:>11,} B  {printable(image.path)}"
+            yield f"  {score:.4f}  {size:>13}  {image.size_bytes:>11,} B  {image.path}"
 
 
 def as_json(groups: Iterable[DuplicateGroup]) -> Iterator[str]:
     """Yield one JSON object for each group."""
     for group in groups:
-        yield json.dumps(as_dict(group), ensure_ascii=False)
+        yield ascii_json(as_dict(group))
 
 
 def as_dict(group: DuplicateGroup) -> dict[str, Any]:
@@ -54,11 +54,6 @@ def _csv_line(values: list[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(values)
     return text.getvalue()
-
-
-def printable(path: str) -> str:
-    """Return a path in a form that prints on one line, even if it contains line breaks."""
-    return path if path.isprintable() else repr(path)
 
 
 WRITERS: dict[str, Callable[[Iterable[DuplicateGroup]], Iterator[str]]] = {

@@ -10,8 +10,8 @@ from typing import Any
 from index.layout import ENCODER_FILE
 from index.progress import QUIET, Progress
 from index.snapshot import Snapshot
+from index.text import printable
 from indexer.errors import IndexerError
-from indexer.output.duplicate_lists import printable
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import DEFAULT_SAMPLE, SelfCheck, Subject, self_check
 from indexer.quality.label_scores import ClassQuality, Rankings, labels_of, rank_labelled

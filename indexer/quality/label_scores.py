@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from index.arrays import Rows, Vectors
 from index.snapshot import Snapshot
-from index.text import normal_form
+from index.text import normal_form, quoted
 from indexer.collection.table_file import Table
 from indexer.errors import BadLabels
 
@@ -171,7 +171,7 @@ def labels_of(
         )
     if unknown := given.table.unknown(r.path for r in snapshot.catalogue):
         lines = "line matches" if len(unknown) == 1 else "lines match"
-        say(f"labels: {len(unknown):,} {lines} no picture (the first: {unknown[0]!r})")
+        say(f"labels: {len(unknown):,} {lines} no picture (the first: {quoted(unknown[0])})")
     return labels
 
 
@@ -213,7 +213,7 @@ class LabelsFile:
         value = None if line is None else line.values.get(self.column)
         if isinstance(value, list):
             assert line is not None
-            self.table.refuse(line.number, f"has a list in {self.column!r}. Give one label.")
+            self.table.refuse(line.number, f"has a list in {quoted(self.column)}. Give one label.")
         if value is None:
             return None
         return normal_form(value if isinstance(value, str) else json.dumps(value))
