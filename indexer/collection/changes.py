@@ -264,7 +264,7 @@ class FolderChanges:
         by_inode = [r for r in gone if r.inode == one.inode]
         if not by_inode and self._departed.by_inode(one) is not None:
             return None
-        return next(iter(by_inode or gone), None)
+        return min(by_inode or gone, key=lambda removal: removal.path, default=None)
 
     def _add_known_path(self, one: Scanned, record: ImageRecord) -> None:
         """Add a path to `changed` or `refreshed` if its record differs from the file."""
