@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -22,7 +23,7 @@ from typing import Any, Literal, Self
 from index import schema1
 from index.errors import CannotWrite, CorruptSnapshot, UnknownImage
 from index.layout import CATALOGUE_FILE
-from index.text import path_of_text, quoted
+from index.text import normal_form, path_of_text, quoted
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -304,12 +305,26 @@ class Catalogue:
         return list(map(_from_line, lines))
 
     def rows_under(self, prefix: str) -> list[int]:
-        """Return the rows of the pictures whose path starts with `prefix`, sorted by path."""
+        """Return the rows of the pictures whose path starts with `prefix`, sorted by path.
+
+        Prefix and paths are compared in their normal form, so that a prefix that was typed finds
+        the names of a Mac.
+        """
+        wanted = normal_form(prefix)
         cursor = self._database.execute(
-            "SELECT row, path FROM images WHERE path >= ? ORDER BY path", (prefix,)
+            "SELECT row, path FROM images WHERE path >= ? ORDER BY path", (wanted,)
         )
         # SQLite orders text by its UTF-8 bytes, so all paths with one prefix are adjacent.
-        return [row for row, _ in takewhile(lambda line: line[1].startswith(prefix), cursor)]
+        lines = takewhile(lambda line: line[1].startswith(wanted), cursor)
+        found = [(path, row) for row, path in lines if row not in self._other_forms]
+        found += [(path, row) for row, path in self._other_forms.items() if path.startswith(wanted)]
+        return [row for _, row in sorted(found)]
+
+    @cached_property
+    def _other_forms(self) -> dict[int, str]:
+        """The normal forms of the paths that are written in another form, by row."""
+        lines = self._database.execute("SELECT row, path FROM images")
+        return {row: form for row, path in lines if (form := normal_form(path)) != path}
 
     def rows_between(
         self, side: Literal["width", "height"], least: float, most: float

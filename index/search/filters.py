@@ -14,6 +14,7 @@ from index.catalogue import Catalogue
 from index.errors import InvalidQuery
 from index.search.metadata_index import MetadataIndex
 from index.search.searchable import Searchable
+from index.text import normal_form
 
 METADATA = "metadata."  # prefix of the user's keys, so that no user key hides a built-in key
 _BUILT_IN_KEYS = ("cluster", "path", "width", "height")
@@ -119,8 +120,8 @@ def _rows(searchable: Searchable, condition: Condition) -> Rows | list[int]:
         return searchable.catalogue.rows_between("width", *_ends(condition))
     if key == "height":
         return searchable.catalogue.rows_between("height", *_ends(condition))
-    name = key.removeprefix(METADATA)
-    if name == key or name not in searchable.metadata.keys:
+    name = normal_form(key.removeprefix(METADATA))
+    if not key.startswith(METADATA) or name not in searchable.metadata.keys:
         raise _unknown_key(key, searchable.metadata)
     return searchable.metadata.rows_where(name, _predicate(condition.test))
 
@@ -152,7 +153,7 @@ def _ends(condition: Condition) -> tuple[float, float]:
 def _predicate(test: Match | Range) -> Callable[[Any], bool]:
     """Return a function that returns whether a metadata value passes."""
     if isinstance(test, Match):
-        value = test.value
+        value = normal_form(test.value) if isinstance(test.value, str) else test.value
         return lambda one: _is_number(one) == _is_number(value) and one == value
     least, most = test.ends
     return lambda one: _is_number(one) and least <= one <= most

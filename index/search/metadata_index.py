@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from index.arrays import Rows
+from index.text import normal_form
 
 
 @dataclass
@@ -34,6 +35,7 @@ class MetadataIndex:
     """The metadata of a snapshot's pictures, by key.
 
     Each element of a list counts as a value. Only text, numbers and booleans are indexed.
+    Keys and texts are in their normal form.
 
     Parameters
     ----------
@@ -45,10 +47,10 @@ class MetadataIndex:
         self._columns: dict[str, _Column] = {}
         for row, metadata in entries:
             for key, value in metadata.items():
-                column = self._columns.setdefault(key, _Column())
+                column = self._columns.setdefault(normal_form(key), _Column())
                 for one in value if isinstance(value, list) else [value]:
                     if isinstance(one, str | int | float):
-                        column.add(row, one)
+                        column.add(row, normal_form(one) if isinstance(one, str) else one)
 
     @property
     def keys(self) -> list[str]:

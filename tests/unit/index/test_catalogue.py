@@ -149,6 +149,29 @@ def test_rows_under_a_prefix_are_those_that_begin_so(tmp_path, prefix):
     catalogue.close()
 
 
+@pytest.mark.parametrize(
+    ("prefix", "rows"),
+    [
+        ("caf\u00e9/", [0, 1]),
+        ("cafe\u0301/", [0, 1]),
+        ("caf\u00e9", [0, 1, 2]),
+        ("caf", [0, 1, 2, 3]),
+        ("cafe", [3]),
+        ("caf\u00e9/\ud55c", [1]),
+        ("", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_rows_under_a_prefix_in_another_normal_form(tmp_path, prefix, rows):
+    """A prefix that was typed finds the names of a Mac, and the reverse."""
+    paths = ["cafe\u0301/a", "caf\u00e9/\u1112\u1161\u11ab", "caf\u00e9s", "cafes", "z"]
+    write_catalogue(
+        tmp_path / "catalogue.sqlite", [record(row, path=path) for row, path in enumerate(paths)]
+    )
+    catalogue = Catalogue.open(tmp_path)
+    assert sorted(catalogue.rows_under(prefix)) == rows
+    catalogue.close()
+
+
 @pytest.mark.parametrize("bounds", [(2, 4), (2.5, float("inf")), (float("-inf"), 3), (4, 2)])
 def test_rows_between_two_sizes(tmp_path, bounds):
     """Both bounds are counted in; width and height are not mixed up."""

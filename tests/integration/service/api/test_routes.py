@@ -128,6 +128,23 @@ def test_filter_in_every_way_of_asking(client, ids, wanted, total):
     )
 
 
+@pytest.mark.parametrize("typed", ["Scho\u0308n/", "Sch\u00f6n/"], ids=["NFD", "NFC"])
+def test_filter_on_path_in_another_normal_form(place, app_of, typed):
+    """A folder named on a Mac is found by a typed name, in every way of asking; paths stay."""
+    (place.pictures / "later").rename(place.pictures / "Scho\u0308n")
+    place.publish()
+    client = app_of(Settings(data=place.data.root)).test_client()
+    wanted = {"must": [{"key": "path", "match": {"value": typed}}]}
+    listed = client.get("/api/v1/images", query_string={"filter": json.dumps(wanted)}).json
+    paths = {image["path"] for image in listed["images"]}
+    assert paths == {"Scho\u0308n/black.png", "Scho\u0308n/red & <b>.png"}
+    body = {"vector": [1, 0, 0, 1], "filter": wanted}
+    searched = client.post("/api/v1/search", json=body).json
+    assert {one["path"] for one in searched["results"]} == paths
+    uploaded = upload(client, picture_bytes((9, 9, 9)), filter=json.dumps(wanted)).json
+    assert {one["path"] for one in uploaded["results"]} == paths
+
+
 def test_filtered_list_is_paged(client):
     """The list of those that pass is cut like the whole list, in the order of rows."""
     page = client.get(

@@ -195,3 +195,17 @@ def test_cluster_without_groups(stored):
     """Without groups, a condition on the cluster is an error, instead of finding nothing."""
     with pytest.raises(InvalidQuery, match="no groups yet"):
         found(replace(stored, clusters=None), {"must": [matches("cluster", 0)]})
+
+
+@pytest.mark.parametrize("key", ["gr\u00f6\u00dfe", "gro\u0308\u00dfe"])
+@pytest.mark.parametrize("value", ["\u00fcber", "u\u0308ber"])
+def test_metadata_is_compared_by_its_normal_form(stored, key, value):
+    """Keys and texts with accents are the same however they are written."""
+    forms = {"gro\u0308\u00dfe": ["u\u0308ber", 1]}, {"gr\u00f6\u00dfe": "\u00fcber"}, {"x": value}
+    index = MetadataIndex(enumerate(forms))
+    assert found(
+        replace(stored, metadata=index), {"must": [matches(f"metadata.{key}", value)]}
+    ) == [
+        0,
+        1,
+    ]
