@@ -9,6 +9,7 @@ from flask import Flask
 
 from service.app import make_app
 from service.context import KEY
+from service.guard import deadline
 from service.settings import Settings
 from tests.helpers.fakes import FakeEncoder
 
@@ -24,3 +25,4 @@ def running_app(settings: Settings, open_encoder=lambda snapshot: FakeEncoder())
         yield app
     finally:
         app.extensions[KEY].holder.stop()
+        deadline.begin(float("inf"))  # that of the last request is no other test's
