@@ -11,12 +11,13 @@ import os
 import sqlite3
 import threading
 import urllib.parse
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -316,15 +317,19 @@ class Catalogue:
         )
         # SQLite orders text by its UTF-8 bytes, so all paths with one prefix are adjacent.
         lines = takewhile(lambda line: line[1].startswith(wanted), cursor)
-        found = [(path, row) for row, path in lines if row not in self._other_forms]
-        found += [(path, row) for row, path in self._other_forms.items() if path.startswith(wanted)]
+        if not self._other_forms:
+            return [row for row, _ in lines]
+        found = [(path, row) for row, path in lines if normal_form(path) == path]
+        start = bisect_left(self._other_forms, (wanted, -1))
+        others = islice(self._other_forms, start, None)
+        found += takewhile(lambda other: other[0].startswith(wanted), others)
         return [row for _, row in sorted(found)]
 
     @cached_property
-    def _other_forms(self) -> dict[int, str]:
-        """The normal forms of the paths that are written in another form, by row."""
+    def _other_forms(self) -> list[tuple[str, int]]:
+        """The normal form and the row of each path that is written in another form, sorted."""
         lines = self._database.execute("SELECT row, path FROM images")
-        return {row: form for row, path in lines if (form := normal_form(path)) != path}
+        return sorted((form, row) for row, path in lines if (form := normal_form(path)) != path)
 
     def rows_between(
         self, side: Literal["width", "height"], least: float, most: float
