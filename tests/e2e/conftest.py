@@ -14,6 +14,7 @@ from tests.helpers.commands import run_process
 from tests.helpers.paths import ROOT
 from tests.helpers.pictures import write_pictures
 from tests.helpers.servers import Collection, Server, running
+from tests.helpers.sharing import made_once
 
 N_PICTURES = 40
 
@@ -24,14 +25,17 @@ def built(tmp_path_factory) -> Collection:
 
     Its pictures are 000.png to 039.png and copy.png, a copy of the first.
     """
-    folder = tmp_path_factory.mktemp("built")
-    collection = Collection(folder / "pictures", folder / "data")
-    first = write_pictures(collection.pictures, N_PICTURES)[0]
-    shutil.copy(first, collection.pictures / "copy.png")
-    how = ("--data", collection.data, "--steps", 3, "--clusters", 4)
-    built = run_process("build", collection.pictures, *how)
-    assert built.returncode == 0, built.stderr
-    return collection
+    folder = made_once(tmp_path_factory, "built", build)
+    return Collection(folder / "pictures", folder / "data")
+
+
+def build(folder: Path) -> None:
+    """Write pictures and index them."""
+    first = write_pictures(folder / "pictures", N_PICTURES)[0]
+    shutil.copy(first, folder / "pictures" / "copy.png")
+    how = ("--data", folder / "data", "--steps", 3, "--clusters", 4)
+    ended = run_process("build", folder / "pictures", *how)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.fixture
@@ -52,9 +56,11 @@ def server(built, tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def small_environment(tmp_path_factory) -> Path:
     """Give the Python of a new environment with the serving requirements only."""
-    folder = tmp_path_factory.mktemp("venv")
+    return made_once(tmp_path_factory, "venv", install) / "bin" / "python"
+
+
+def install(folder: Path) -> None:
+    """Make an environment and install the serving requirements."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*install, "-r", ROOT / "requirements-service.txt"], check=True)
-    return python
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", ROOT / "requirements-service.txt"], check=True)
