@@ -18,8 +18,8 @@ from PIL import Image
 from models.errors import ImageTooLarge, UnknownFormat
 from models.image_files.formats import format_of
 from models.preprocess import Limits, decode, pixel_count
+from models.runtime.capacity import Capacity
 from models.runtime.machine_limits import available_memory_bytes, cores, decode_pixels
-from models.runtime.slots import Capacity
 
 # The owner of the folder chose these files, so the limits are higher than for uploads.
 COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)

@@ -5,6 +5,7 @@
     ModelsError
     ├── PictureError            one picture cannot be used; the others can
     │   ├── UnknownFormat       code "unsupported_type"
+    │   │   └── UnsupportedPicture
     │   ├── UndecodableImage    code "undecodable"
     │   └── ImageTooLarge       code "too_large"
     ├── CapacityFull            no free slot in time
@@ -41,6 +42,10 @@ class UnknownFormat(PictureError):
     """The bytes are not of a supported picture format."""
 
     code = "unsupported_type"
+
+
+class UnsupportedPicture(UnknownFormat):
+    """The file is a picture, whole as far as one can tell, but of a kind that is not supported."""
 
 
 class UndecodableImage(PictureError):

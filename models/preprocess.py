@@ -11,29 +11,21 @@ import hashlib
 import io
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from models.errors import ImageTooLarge, UndecodableImage
 from models.image_files.colours import on_white
-from models.image_files.decoder_limits import (
-    MAX_EXIF_BYTES,
-    CountedReads,
-    check_decoding,
-    check_file,
-)
-from models.image_files.essentials import essentials
-from models.image_files.formats import DECODER_ERRORS, format_of, prepare_decoder
+from models.image_files.formats import format_of
+from models.image_files.opening import open_file, translated
 
 SIDE_PX = 256
 
 # Pillow's own limit is one number for the whole process, and only warns up to twice its size.
-# Here `_check_pixels` checks every picture between reading the header and decoding.
+# Here `check_size` checks every picture between reading the header and decoding.
 Image.MAX_IMAGE_PIXELS = None
 # Warnings about odd metadata, such as a cut-off EXIF block, do not help with a million pictures.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -91,11 +83,12 @@ def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     limits = limits or Limits()
     _check_bytes(data, limits)
     format_ = format_of(data)
-    with _translated(format_):
-        opened, _ = _opened(data, format_, limits)
-        opened.load()
-        image = _upright(on_white(opened), _orientation(opened))
+    with translated(data, format_):
+        image, orientation = open_file(data, format_, limits.max_pixels).load()
+        image = on_white(image)  # one after the other, so that the first is freed
+        image = _upright(image, orientation)
     image.format = format_
+    image.info.clear()  # saving the picture would write profile and EXIF again
     return image
 
 
@@ -112,8 +105,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     Returns
     -------
     int
-        Width times height, or the pixels in the streams of an AVIF if those are more. Decoding
-        needs at least three bytes for each.
+        Width times height, or more if decoding takes more memory than usual: for the streams of
+        an AVIF, or large strips of a TIFF.
 
     Raises
     ------
@@ -123,9 +116,8 @@ def pixel_count(data: bytes, limits: Limits | None = None) -> int:
     limits = limits or Limits()
     _check_bytes(data, limits)
     format_ = format_of(data)
-    with _translated(format_):
-        image, behind = _opened(data, format_, limits)
-        return max(image.width * image.height, behind)
+    with translated(data, format_):
+        return open_file(data, format_, limits.max_pixels).n_pixels
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -266,36 +258,14 @@ def thumbnail(image: Image.Image, side_px: int = SIDE_PX) -> bytes:
     bytes
         JPEG of quality 80, with the same aspect ratio and without metadata.
     """
-    small = image.copy()
-    small.thumbnail((side_px, side_px), Image.Resampling.BILINEAR)
+    scale = min(1, side_px / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    # As `Image.thumbnail` does, without its copy of the whole picture.
+    small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
     small.info.clear()
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
-
-
-def _opened(data: bytes, format_: str, limits: Limits) -> tuple[Image.Image, int]:
-    """Read the header only. Also return the pixels of an AVIF's streams, else 0."""
-    behind = check_file(data, format_, limits.max_pixels)
-    needed, profile = essentials(data, format_)
-    image = Image.open(CountedReads(needed, format_), formats=[prepare_decoder(format_)])
-    if profile is not None:
-        image.info["icc_profile"] = profile
-    image.info.pop("xmp", None)  # Pillow would turn the picture as XMP says, which no browser does
-    _check_pixels(image, limits)
-    check_decoding(image, limits.max_pixels)
-    return image, behind
-
-
-@contextmanager
-def _translated(format_: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into `UndecodableImage`."""
-    try:
-        yield
-    except DECODER_ERRORS as error:
-        raise UndecodableImage(
-            f"the {format_} picture is cut off or broken ({error}): save it again or remove it"
-        ) from error
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
@@ -306,29 +276,6 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
             f"the file has {len(data):,} bytes, the limit is {limits.max_bytes:,}: "
             "make it smaller or raise the limit"
         )
-
-
-def _check_pixels(image: Image.Image, limits: Limits) -> None:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise UndecodableImage(
-            f"the header gives a size of {width} x {height} pixels: remove the file"
-        )
-    if width * height > limits.max_pixels:
-        raise ImageTooLarge(
-            f"the picture has {width} x {height} = {width * height:,} pixels, the limit is "
-            f"{limits.max_pixels:,}: make it smaller or raise the limit"
-        )
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, or 1 if EXIF is broken."""
-    if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
-        return 1
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except DECODER_ERRORS:
-        return 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -32,12 +32,22 @@ from typing import Any, ClassVar
 from werkzeug.exceptions import HTTPException
 
 from index.errors import InvalidQuery, UnknownImage
-from models.errors import ImageTooLarge, PictureError, UndecodableImage, UnknownFormat
+from models.errors import (
+    ImageTooLarge,
+    PictureError,
+    UndecodableImage,
+    UnknownFormat,
+    UnsupportedPicture,
+)
 
 RETRY_AFTER_S = 5
 RETRY_OVERLOADED_S = 2
 
-_STATUS_OF_PICTURE = {UnknownFormat: 415, UndecodableImage: 422, ImageTooLarge: 413}
+_STATUS_OF_PICTURE = {
+    UnknownFormat.code: 415,
+    UndecodableImage.code: 422,
+    ImageTooLarge.code: 413,
+}
 CODES = {
     400: "malformed",
     401: "unauthorized",
@@ -246,8 +256,7 @@ def to_failure(error: Exception) -> Failure:
     """
     message = str(error)
     if isinstance(error, PictureError):
-        status = _STATUS_OF_PICTURE[type(error)]
-        return Failure(status, error.code, _picture_message(error))
+        return Failure(_STATUS_OF_PICTURE[error.code], error.code, _picture_message(error))
     if isinstance(error, UnknownImage):
         return Failure(404, "not_found", message)
     if isinstance(error, InvalidQuery):
@@ -279,6 +288,8 @@ def _picture_message(error: PictureError) -> str:
     # Imported here because it loads NumPy, which gunicorn's parent must not load.
     from models.image_files.formats import formats_in_words
 
+    if isinstance(error, UnsupportedPicture):
+        return str(error)
     if isinstance(error, UnknownFormat):
         return f"this file type is not supported; send {formats_in_words()}"
     if isinstance(error, UndecodableImage):

@@ -16,7 +16,7 @@ from pathlib import Path
 from index.durable import replace_text
 from index.layout import OTHER_FILES_FILE
 from indexer.reading import HEAD_BYTES
-from models.errors import UnknownFormat
+from models.errors import UnknownFormat, UnsupportedPicture
 from models.image_files.formats import format_of
 
 # Suffixes of supported formats, then of formats that users expect to be supported.
@@ -93,6 +93,8 @@ class OtherFiles:
         file = os.open(self._root / relative, os.O_RDONLY | os.O_NONBLOCK)
         try:
             format_of(os.pread(file, HEAD_BYTES, 0))
+        except UnsupportedPicture:  # reading it gives the reason
+            return True
         except UnknownFormat:
             return False
         finally:

@@ -6,27 +6,41 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageChops, ImageCms
 
 from models.image_files.essentials import MAX_PROFILE_BYTES
 from models.image_files.formats import DECODER_ERRORS
 
 _SRGB_TOLERANCE = 2  # levels of 255: the difference between sRGB profiles of different makers
+_STRAIGHT = {"La": "LA", "RGBa": "RGBA"}  # modes whose colours are multiplied by their alpha
+_LEVELS = {  # of 255, to the nearest, by bits of a grey value
+    12: ((17 * np.arange(1 << 16) + 136) // 273).clip(0, 255).astype(np.uint8),
+    16: ((np.arange(1 << 16) + 128) // 257).astype(np.uint8),
+}
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return an RGB picture in sRGB, with transparent parts on white."""
+    """Return an RGB picture in sRGB, with transparent parts on white.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of any mode that a decoder gives. May be modified and returned.
+    """
+    if image.mode in _STRAIGHT:
+        image = image.convert(_STRAIGHT[image.mode])
     alpha = _alpha(image)
     colour = _to_srgb(_opaque(image), image.info.get("icc_profile"))
-    if alpha is None:
-        return colour
-    return Image.composite(colour, Image.new("RGB", image.size, "white"), alpha)
+    if alpha is not None:
+        colour.paste("white", mask=ImageChops.invert(alpha))
+    return colour
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
     if not image.has_transparency_data:
         return None
+    if "A" in image.getbands():
+        return image.getchannel("A")
     key = image.info.get("transparency")
     if _is_wide(image):
         return Image.fromarray(np.where(np.asarray(image) == key, 0, 255).astype(np.uint8))
@@ -44,42 +58,25 @@ def _opaque(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "1":
         return image.convert("L")
-    if image.mode in ("LA", "La"):
-        return image.convert("LA").getchannel("L")
-    if image.mode == "RGBa":
-        image = image.convert("RGBA")
-    image = image.copy()
-    image.info.pop("transparency", None)  # otherwise Pillow mixes it into the colours
+    if image.mode == "LA":
+        return image.getchannel("L")
+    if "transparency" in image.info:
+        image = image.copy()
+        del image.info["transparency"]  # otherwise Pillow mixes it into the colours
     return image.convert("RGB")
 
 
 def _is_wide(image: Image.Image) -> bool:
-    return image.mode == "F" or image.mode.startswith("I")
+    return image.mode.startswith("I;16")
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Scale greys of more than 8 bits to 0..255, rounded to the nearest."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0, posinf=0, neginf=0)
-    low, high = _range_of(image, values)
-    levels = np.rint((values - low) * (255 / max(high - low, 1e-30)))
-    if _tiff_tag(image, ExifTags.Base.PhotometricInterpretation) == 0 and image.mode != "F":
+    """Scale greys of 12 or 16 bits to 0..255, rounded to the nearest."""
+    n_bits = 12 if _tiff_tag(image, ExifTags.Base.BitsPerSample) == (12,) else 16
+    levels = _LEVELS[n_bits][np.asarray(image)]
+    if _tiff_tag(image, ExifTags.Base.PhotometricInterpretation) == 0:
         levels = 255 - levels  # "white is zero", which Pillow only applies to 8 bits
-    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-
-
-def _range_of(image: Image.Image, values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the values of black and white.
-
-    They are known for 16 bits. For 32-bit integers and floats it is the smallest usual range that
-    holds all values, or else the range of the values.
-    """
-    if image.mode.startswith("I;16"):
-        twelve_bits = _tiff_tag(image, ExifTags.Base.BitsPerSample) == (12,)
-        return 0, 4095 if twelve_bits else 65535
-    low, high = float(values.min()), float(values.max())
-    usual = (1, 255, 65535) if image.mode == "F" else (255, 65535)
-    fitting = [full for full in usual if low >= 0 and high <= full]
-    return (0, fitting[0]) if fitting else (low, high)
+    return Image.fromarray(levels)
 
 
 def _tiff_tag(image: Image.Image, tag: int) -> Any:
@@ -95,13 +92,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             return _apply_profile(image, profile)
         except (ImageCms.PyCMSError, *DECODER_ERRORS):
             pass  # unconverted colours are better than no picture
-    return image.convert("RGB")
+    return _rgb(image)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if image.mode != "CMYK" and _is_srgb(source, image.mode):
-        return image.convert("RGB")
+        return _rgb(image)
     return _transformed(image, source)
 
 

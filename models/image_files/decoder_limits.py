@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 from collections.abc import Iterator
 
 from PIL import ExifTags, Image
 
 from models.errors import ImageTooLarge, UndecodableImage
 from models.image_files.av1 import frames
+from models.image_files.tiff import (
+    ICC_PROFILE,
+    TILE_LENGTH,
+    TILE_WIDTH,
+    XMP,
+    Directory,
+    Entry,
+)
 
 MAX_SIDE_PX = 100_000  # shrinking a row takes 16 bytes of weights for each of its pixels
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten
@@ -27,9 +34,8 @@ MAX_NUMBERS = 200_000  # in one tag of a TIFF; three curves of 16 bits have 196,
 MAX_RLE_PIXELS = 16_000_000  # of a BMP; Pillow expands them one by one
 
 _LONG_LISTS = frozenset({273, 279, 324, 325})  # offsets and lengths of strips and tiles
-_LAST_OF_BASELINE = 530  # later tags are private: Pillow does not unpack them
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
-_MOST_ENTRIES = 1 << 17  # of a directory; `CountedReads` stops Pillow earlier
+_LAST_OF_BASELINE = 530  # of later tags, Pillow unpacks only the following
+_UNPACKED = frozenset({XMP, ICC_PROFILE})
 _SUB_DIRECTORIES = frozenset({ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop})
 _AS_BYTES = frozenset({1, 2, 7})  # BYTE, ASCII, UNDEFINED: kept as bytes, not as numbers
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither data of a scan nor a restart marker
@@ -88,16 +94,14 @@ def check_file(data: bytes, format_: str, max_pixels: int) -> int:
     Raises
     ------
     UndecodableImage
-        If a TIFF has more strips or numbers, or a JPEG more scans, than a picture needs, or an
+        If a JPEG has more scans than a picture needs, or an
         AVIF cannot be parsed.
     ImageTooLarge
         If an AVIF has frames of more than `max_pixels`.
     """
     if format_ == "AVIF":
         return _check_frames(data, max_pixels)
-    if format_ == "TIFF":
-        _check_tags(data)
-    elif format_ == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS and _n_scans(data) > MAX_SCANS:
+    if format_ == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS and _n_scans(data) > MAX_SCANS:
         raise UndecodableImage(
             f"the JPEG picture has more than {MAX_SCANS} scans: save it again or remove it"
         )
@@ -115,8 +119,47 @@ def _check_frames(data: bytes, max_pixels: int) -> int:
     return found.total
 
 
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Check the size of a picture.
+
+    Raises
+    ------
+    UndecodableImage
+        If there is nothing to see.
+    ImageTooLarge
+    """
+    if width < 1 or height < 1:
+        raise UndecodableImage(
+            f"the header gives a size of {width} x {height} pixels: remove the file"
+        )
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {width} x {height} = {width * height:,} pixels, the limit is "
+            f"{max_pixels:,}: make it smaller or raise the limit"
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageTooLarge(
+            f"the picture has {width} x {height} pixels, the limit of a side is "
+            f"{MAX_SIDE_PX:,}: cut it into several pictures"
+        )
+
+
+def check_tile(width: int, height: int, max_pixels: int) -> None:
+    """Check the size of the tiles of a picture.
+
+    Raises
+    ------
+    ImageTooLarge
+    """
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"the picture has tiles of {width} x {height} pixels, the limit is {max_pixels:,}: "
+            "save it with smaller tiles"
+        )
+
+
 def check_decoding(image: Image.Image, max_pixels: int) -> None:
-    """Check what an opened picture, not yet loaded, would cost apart from its pixels.
+    """Check what an opened picture, not yet loaded, would cost.
 
     Parameters
     ----------
@@ -129,17 +172,8 @@ def check_decoding(image: Image.Image, max_pixels: int) -> None:
     ------
     ImageTooLarge
     """
-    if max(image.size) > MAX_SIDE_PX:
-        raise ImageTooLarge(
-            f"the picture has {image.width} x {image.height} pixels, the limit of a side is "
-            f"{MAX_SIDE_PX:,}: cut it into several pictures"
-        )
-    width, height = _tile(image)
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"the picture has tiles of {width} x {height} pixels, the limit is {max_pixels:,}: "
-            "save it with smaller tiles"
-        )
+    check_size(*image.size, max_pixels)
+    check_tile(*_tile(image), max_pixels)
     if _is_run_length(image) and image.width * image.height > MAX_RLE_PIXELS:
         raise ImageTooLarge(
             f"the run-length BMP has {image.width} x {image.height} pixels, the limit is "
@@ -149,7 +183,7 @@ def check_decoding(image: Image.Image, max_pixels: int) -> None:
 
 def _tile(image: Image.Image) -> tuple[int, int]:
     tags = getattr(image, "tag_v2", {})
-    width, height = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
+    width, height = tags.get(TILE_WIDTH, 0), tags.get(TILE_LENGTH, 0)
     # The decoder itself refuses anything but a number.
     return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
 
@@ -172,35 +206,31 @@ def _n_scans(data: bytes) -> int:
     return n_scans
 
 
-def _check_tags(data: bytes) -> None:
-    """Limit the numbers that Pillow unpacks to objects of at least 30 bytes each."""
-    for tag, kind, count in _entries(data):
-        if kind not in _AS_BYTES and count > (MAX_STRIPS if tag in _LONG_LISTS else MAX_NUMBERS):
+def check_tags(page: Directory) -> None:
+    """Limit the numbers that Pillow unpacks to objects of at least 30 bytes each.
+
+    Parameters
+    ----------
+    page : Directory
+        That Pillow reads, with the directories for EXIF and GPS in it.
+
+    Raises
+    ------
+    UndecodableImage
+        If a tag has more numbers than a picture needs.
+    """
+    for entry in _unpacked_entries(page):
+        most = MAX_STRIPS if entry.tag in _LONG_LISTS else MAX_NUMBERS
+        if entry.kind not in _AS_BYTES and entry.count > most:
             raise UndecodableImage(
-                f"the TIFF picture has a tag ({tag}) of {count} numbers: save it again or remove it"
+                f"the TIFF picture has a tag ({entry.tag}) of {entry.count} numbers: "
+                "save it again or remove it"
             )
 
 
-def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield tag, type and count of all that Pillow unpacks: the first directory and those in it."""
-    order, is_big = "<>"[data[:1] == b"M"], data[2] == 43
-    (start,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
-    for tag, kind, count, value in _directory(data, start, order, is_big):
-        if tag <= _LAST_OF_BASELINE:
-            yield tag, kind, count
-        elif tag in _SUB_DIRECTORIES:
-            for of_sub in _directory(data, value, order, is_big):
-                yield of_sub[:3]
-
-
-def _directory(
-    data: bytes, at: int, order: str, is_big: bool
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tag, type, count and value (or its offset) of each entry in the file."""
-    entry = struct.Struct(order + ("HHQQ" if is_big else "HHII"))
-    head = struct.Struct(order + ("Q" if is_big else "H"))
-    if at + head.size > len(data):
-        return
-    (n_entries,) = head.unpack_from(data, at)
-    body = data[at + head.size :][: entry.size * min(n_entries, _MOST_ENTRIES)]
-    yield from entry.iter_unpack(body[: len(body) // entry.size * entry.size])
+def _unpacked_entries(page: Directory) -> Iterator[Entry]:
+    for entry in page.entries:
+        if entry.tag <= _LAST_OF_BASELINE or entry.tag in _UNPACKED:
+            yield entry
+        elif entry.tag in _SUB_DIRECTORIES:
+            yield from page.tiff.directory(page.number(entry.tag)).entries

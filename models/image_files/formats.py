@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from PIL import Image
 
 from models.errors import UnknownFormat
+from models.image_files.camera_raw import camera_raw, raw_by_start
 
 # What Pillow's decoders are known to raise on broken bytes, besides OSError:
 DECODER_ERRORS = (
@@ -60,12 +61,16 @@ def format_of(data: bytes) -> str:
 
     Raises
     ------
+    UnsupportedPicture
+        If it is camera raw.
     UnknownFormat
         If it is no format in `supported_formats`, nor HEIC.
     """
     for format_, claims in _SIGNATURES.items():
         if claims(data):
             return format_
+    if kind := raw_by_start(data):
+        raise camera_raw(kind)
     raise UnknownFormat(
         f"not a picture of a supported format ({', '.join(_SIGNATURES)}): convert it or remove it"
     )

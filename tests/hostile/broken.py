@@ -91,7 +91,11 @@ def _heads() -> list[Case]:
         _broken("bits-of-3.bmp", forge.bmp(4, 2, bytes(8), bits=3)),
         _broken("packed-strangely.bmp", forge.bmp(4, 2, bytes(8), packed=99)),
         _broken("no-width.tiff", forge.grey_tiff(0, 4, pixels=b"")),
-        _broken("packed-strangely.tiff", forge.grey_tiff(4, 4, pixels=bytes(16), packed=31_337)),
+        Case(
+            "packed-strangely.tiff",
+            of(forge.grey_tiff(4, 4, pixels=bytes(16), packed=31_337)),
+            "unsupported_type",
+        ),
         _broken("words-for-width.tiff", forge.tiff([(256, 2, 3, b"ab\0"), (257, 2, 3, b"cd\0")])),
         _broken("huge-size.avif", forge.avif_of_size(2**31 - 1, 2**31 - 1)),
         _broken("sizes-differ.webp", _sizes_differ()),
@@ -158,6 +162,8 @@ def _pieces() -> list[Case]:
         Case("samples.tiff", lambda: forge.grey_tiff(9, 9, samples, pixels=bytes(81)),
              "undecodable"),
         Case("numbers-below.tiff", _numbers_below, "undecodable"),
+        Case("pages-in-each-other.tiff", _pages_in_each_other, "undecodable"),
+        Case("profile-of-numbers.tiff", _profile_of_numbers, "undecodable"),
     ]  # fmt: skip
 
 
@@ -174,6 +180,22 @@ def _numbers_below() -> bytes:
     gps = struct.pack("<HHHII", 1, 2, forge.SHORT, 300_000, at + 18) + forge.longs(0)
     link = (34853, forge.LONG, 1, forge.longs(at))
     return forge.grey_tiff(8, 8, link, pixels=gps + bytes(600_000))
+
+
+def _pages_in_each_other() -> bytes:
+    """Return a TIFF of 100 pages of 60,000 tags, most of which they share."""
+    size = 12 * 60_000
+    file = bytearray(b"II*\0" + forge.longs(8) + bytes(100 * 16 + size))
+    for at in range(8, 8 + 100 * 16, 16):
+        struct.pack_into("<H", file, at, 60_000)
+        struct.pack_into("<I", file, at + 2 + size, at + 16)
+    return bytes(file)
+
+
+def _profile_of_numbers() -> bytes:
+    """Return a TIFF whose colour profile is a list of numbers, which Pillow would unpack."""
+    profile = (34675, forge.SHORT, 300_000, bytes(600_000))
+    return forge.grey_tiff(9, 9, profile, pixels=bytes(81))
 
 
 def scans(n: int, width: int, height: int) -> bytes:

@@ -8,6 +8,7 @@ import struct
 from PIL import Image
 
 from tests.helpers.pictures import file_of
+from tests.helpers.raws import RAWS
 from tests.hostile.case import Case, of
 from tests.hostile.forge import plain
 
@@ -68,7 +69,8 @@ def cases() -> list[Case]:
         Case(f"other.{kind}", of(_written(kind, modes.get(kind, "RGB"))), "unsupported_type")
         for kind in _WRITTEN
     ]
-    return [*by_hand, *by_pillow]
+    raws = [Case(name, of(data), "unsupported_type") for name, data in RAWS.items()]
+    return [*by_hand, *by_pillow, *raws]
 
 
 def _written(kind: str, mode: str) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers.pictures import file_of, random_picture
+from tests.helpers.tiffs import CMYK, DEFLATE, GREY, tiff_of
 from tests.hostile import forge
 from tests.hostile.case import Case, of
 from tests.hostile.forge import COLOUR, SIZE, plain
@@ -99,6 +100,7 @@ def _tiffs() -> list[Case]:
     two = file_of(plain(), "TIFF", save_all=True, append_images=[plain("L")])
     no_ratio = (282, 5, 1, forge.longs(1, 0))
     return [
+        *_samples(),
         _picture("lzw.tiff", file_of(plain(), "TIFF", compression="tiff_lzw")),
         _picture("deflate.tiff", file_of(plain(), "TIFF", compression="tiff_adobe_deflate")),
         _picture("jpeg-inside.tiff", file_of(plain(), "TIFF", compression="jpeg"), tolerance=8),
@@ -117,6 +119,28 @@ def _tiffs() -> list[Case]:
             (16, 16), BLACK,
         ),
     ]  # fmt: skip
+
+
+def _samples() -> list[Case]:
+    """Return pictures whose samples Pillow does not read."""
+    rgb = np.asarray(plain())
+    wide, floats = rgb.astype("u2") * 257, (rgb / 255).astype("f4")
+    alpha = np.full((*rgb.shape[:2], 1), 65535, "u2")
+    inks = np.concatenate([np.asarray(plain("CMYK")), alpha.astype("u1")], axis=2)
+    grey = np.concatenate([wide[..., :1], alpha], axis=2)
+    greys = (COLOUR[0],) * 3
+    return [
+        _picture("planes-16-bit.tiff", tiff_of(wide, planar=True)),
+        _picture("floats.tiff", tiff_of(floats)),
+        _picture("floats-packed.tiff", tiff_of(floats, compression=DEFLATE, predictor=3)),
+        _picture("inks-and-mask.tiff", tiff_of(inks, CMYK, extra=(2,))),
+        _picture("grey-alpha-16-bit.tiff", tiff_of(grey, GREY, extra=(2,)), colour=greys),
+        _picture("grey-alpha-16-bit.png", _grey_alpha(), (4, 3), (128, 128, 128)),
+    ]
+
+
+def _grey_alpha() -> bytes:
+    return forge.png(4, 3, b"\x80\x80\xff\xff" * 4, bits=16, kind=4)
 
 
 def _others() -> list[Case]:

@@ -25,6 +25,7 @@ from models.preprocess import (
 )
 from tests.helpers.pictures import file_of, random_picture
 from tests.helpers.profiles import cmyk_profile, matrix_profile
+from tests.helpers.tiffs import DEFLATE, FLOATING_POINT, tiff_of
 from tests.hostile import forge
 from tests.hostile.forge import chunk
 
@@ -88,6 +89,10 @@ def seeds() -> dict[str, bytes]:
         "TIFF-deflate": file_of(image, "TIFF", compression="tiff_adobe_deflate"),
         "TIFF-16-bit": file_of(
             Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40)), "TIFF"
+        ),
+        "TIFF-planes": tiff_of(np.asarray(image).astype("u2") * 257, planar=True),
+        "TIFF-floats": tiff_of(
+            (np.asarray(image) / 255).astype("f4"), compression=DEFLATE, predictor=FLOATING_POINT
         ),
     }
 

@@ -110,6 +110,8 @@ def _n_reads(data: bytes) -> int:
         ("strips.tiff", r"a tag \(273\) of 70001 numbers"),
         ("samples.tiff", r"a tag \(258\) of 200001 numbers"),
         ("numbers-below.tiff", r"a tag \(2\) of 300000 numbers"),
+        ("profile-of-numbers.tiff", r"a tag \(34675\) of 300000 numbers"),
+        ("pages-in-each-other.tiff", "more tags than a picture needs"),
         ("huge-tile.tiff", "tiles of 24576 x 24576 pixels"),
         ("long.png", "the limit of a side is 100,000"),
         ("runs.of-17-megapixels.bmp", "run-length BMP has 4200 x 4000"),
