@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from index.arrays import Rows
 from index.catalogue import readable_path
 from index.progress import QUIET, Progress
-from indexer.reading import COLLECTION_LIMITS, OpenPicture, open_picture
+from indexer.reading import OpenPicture, open_picture
 from models.errors import PictureError
 from models.preprocess import (
+    COLLECTION_LIMITS,
     SIDE_PX,
     Limits,
     full_digest,

@@ -59,6 +59,10 @@ class Limits:
     max_pixels: int = 50_000_000
 
 
+# The owner of a folder chose its pictures, so the limits are higher than for uploads.
+COLLECTION_LIMITS = Limits(max_bytes=512 << 20, max_pixels=200_000_000)
+
+
 def decode(data: bytes, limits: Limits | None = None) -> Image.Image:
     """Decode the first frame of a picture file: upright, sRGB, on white.
 

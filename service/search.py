@@ -15,7 +15,7 @@ from index.search.filters import Filter, passing_rows
 from index.search.queries import Query, query_of_picture
 from index.search.ranking import Options
 from index.search.response import SearchResponse, respond
-from models.preprocess import file_digest
+from models.preprocess import COLLECTION_LIMITS, file_digest
 from service.guard import deadline
 from service.images.decoding import Decoded, Decoding
 from service.process.counters import timed
@@ -90,7 +90,8 @@ def query_of_region(
     region : Region
     decoding : Decoding
     own_row : int, optional
-        Row of the picture, if it is one of the collection.
+        Row of the picture, if it is one of the collection. The limits of the collection hold for
+        it, not those of uploads.
 
     Raises
     ------
@@ -99,7 +100,8 @@ def query_of_region(
     InvalidRequest
         If the region has too few pixels.
     """
-    picture = decoding.decode(data, region)
+    limits = None if own_row is None else COLLECTION_LIMITS
+    picture = decoding.decode(data, region, limits=limits)
     examples = () if own_row is None else (own_row,)
     return PreparedQuery(Query("encoded", _encode(live, picture), examples=examples), picture)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from index.search.queries import query_of_id
+from models.preprocess import COLLECTION_LIMITS
 from service.context import context
 from service.images import originals
 from service.schemas import Region
@@ -39,5 +40,5 @@ def query_of_indexed(live: Live, image_id: str, region: Region | None) -> Prepar
         return PreparedQuery(query_of_id(live.snapshot, image_id))
     record = live.snapshot.catalogue.by_id(image_id)
     decoding = context().decoding
-    data = originals.read(record, context().image_root(live), decoding.limits.max_bytes)
+    data = originals.read(record, context().image_root(live), COLLECTION_LIMITS.max_bytes)
     return query_of_region(live, data, region, decoding, own_row=record.row)

@@ -85,6 +85,7 @@ class Decoding:
         data: bytes,
         region: Region | None = None,
         needs_full_digest: Callable[[str], bool] = lambda digest: False,
+        limits: Limits | None = None,
     ) -> Decoded:
         """Decode a picture file, or a region of it.
 
@@ -97,6 +98,8 @@ class Decoding:
         needs_full_digest : callable, optional
             Returns whether a picture with this pixel digest needs its full digest, which can only
             be computed before the picture is freed. Default: no picture needs it.
+        limits : Limits, optional
+            Other limits of this picture. Default: those of uploads.
 
         Returns
         -------
@@ -112,13 +115,14 @@ class Decoding:
             If no decode slot becomes free in time.
         """
         deadline.check()
-        n_pixels = pixel_count(data, self.limits)
+        limits = limits or self.limits
+        n_pixels = pixel_count(data, limits)
         with timed("capacity"):
             self._capacity.acquire(min(self._wait_s, deadline.left_s()), n_pixels)
         try:
             # In its own function, so that the picture is freed before its slot is.
             with timed("decode"):
-                return _decoded(data, self.limits, region, needs_full_digest)
+                return _decoded(data, limits, region, needs_full_digest)
         finally:
             self._capacity.release(n_pixels)
 

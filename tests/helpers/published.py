@@ -17,7 +17,15 @@ from index.manifest import Manifest
 from index.search.faiss_store import FaissStore
 from index.search.topk import TopKTable
 from index.snapshot import DataFolder
-from models.preprocess import decode, full_digest, pixel_digest, single_colour, thumbnail, to_pixels
+from models.preprocess import (
+    COLLECTION_LIMITS,
+    decode,
+    full_digest,
+    pixel_digest,
+    single_colour,
+    thumbnail,
+    to_pixels,
+)
 from tests.helpers.fakes import FakeEncoder
 
 
@@ -68,7 +76,7 @@ def publish_pictures(
     encoder = encoder or FakeEncoder()
     paths = sorted(path for path in root.rglob("*") if path.is_file())
     contents = [path.read_bytes() for path in paths]
-    pictures = [decode(content) for content in contents]
+    pictures = [decode(content, COLLECTION_LIMITS) for content in contents]
     squares = [to_pixels(picture) for picture in pictures]
     vectors = encoder.encode(np.stack(squares))
     sha256s = [hashlib.sha256(content).hexdigest() for content in contents]
@@ -87,7 +95,10 @@ def publish_pictures(
 
     def write_more(folder: Path) -> None:
         if thumbnails:
-            small = ((id_, thumbnail(decode(c))) for id_, c in zip(ids, contents, strict=True))
+            small = (
+                (id_, thumbnail(decode(c, COLLECTION_LIMITS)))
+                for id_, c in zip(ids, contents, strict=True)
+            )
             write_thumbnails(folder / "thumbnails.sqlite", small)
         if n_clusters:
             clusters_of(vectors, n_clusters, elbow_clear).save(folder / "clusters.json")

@@ -15,6 +15,7 @@ from service.settings import Settings
 from tests.helpers.apps import running_app
 from tests.helpers.fakes import FakeEncoder
 from tests.helpers.pictures import noise_picture, picture_bytes
+from tests.hostile import forge
 
 RESULT_FIELDS = {
     "id", "score", "path", "cluster", "width", "height", "thumbnail_url", "metadata",
@@ -690,3 +691,20 @@ def test_whole_region_is_no_part(client, ids):
     """The picture is known again, as without it."""
     body = {"id": ids["003.png"], "region": [0, 0, 1, 1]}
     assert client.post("/api/v1/search", json=body).json["mode"] == "cached"
+
+
+def test_large_picture_of_the_collection_is_searched_by_region(place, app_of):
+    """60 megapixels are indexed, so a region of them can be searched; an upload is refused."""
+    row = bytes(8_000 // 8)
+    palette = forge.chunk(b"PLTE", bytes((255, 0, 0)))
+    large = forge.png(8_000, 7_500, row, palette, bits=1, kind=3)
+    (place.pictures / "large.png").write_bytes(large)
+    place.publish()
+    client = app_of(Settings(data=place.data.root)).test_client()
+    images = client.get("/api/v1/images?limit=1000").json["images"]
+    (id_,) = (image["id"] for image in images if image["path"] == "large.png")
+    region = [0.25, 0.25, 0.5, 0.5]
+    answer = client.post("/api/v1/search", json={"id": id_, "region": region, "limit": 2})
+    assert (answer.status_code, answer.json["mode"]) == (200, "encoded")
+    assert {result["path"] for result in answer.json["results"]} == {"large.png", RED}
+    assert upload(client, large[:-20] + b"x" + large[-19:]).status_code == 413
