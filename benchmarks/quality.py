@@ -27,8 +27,8 @@ from benchmarks.machine import machine_line
 from index.catalogue import ImageRecord
 from index.search.faiss_store import FaissStore
 from indexer.collection.records import make_record
-from indexer.collection.walk import walk
-from indexer.dataset import PixelSource, Scanned, scan
+from indexer.folder.dataset import PixelSource, Scanned, scan
+from indexer.folder.walk import walk
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import Subject, recall_of_copies
 from indexer.quality.label_scores import LabelsFile, rankings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from index.build_settings import TrainingOptions
 from index.search.topk import DEFAULT_K
-from indexer.dataset import DEFAULT_CACHE_BYTES
+from indexer.folder.dataset import DEFAULT_CACHE_BYTES
 from indexer.groups.grouping import Grouping
 
 

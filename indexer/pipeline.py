@@ -24,7 +24,6 @@ from index.snapshot import DataFolder, Snapshot, SnapshotDraft
 from indexer.collection.changes import (
     Changes,
     FolderChanges,
-    catalogued,
     check_loss,
     relative_to_root,
 )
@@ -38,12 +37,12 @@ from indexer.collection.metadata import (
 from indexer.collection.purge import Purged, purge
 from indexer.collection.records import Collected, check_pictures, collect
 from indexer.collection.removals import Removal, Removals
-from indexer.collection.survey import check_included, survey
-from indexer.collection.walk import path_order
-from indexer.dataset import PixelSource, Skipped
 from indexer.encoding.choice import check_encoder_of, find_or_train_encoder, train_encoder
 from indexer.encoding.named import named_encoder
 from indexer.errors import NoGroups
+from indexer.folder.dataset import PixelSource, Skipped
+from indexer.folder.survey import catalogued, check_included, survey
+from indexer.folder.walk import path_order
 from indexer.groups.fasterpam import check_n_clusters
 from indexer.groups.grouping import Grouping
 from indexer.groups.partition import Member, PartitionResult

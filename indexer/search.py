@@ -10,7 +10,7 @@ from index.search.queries import query_of_picture
 from index.search.ranking import Options
 from index.search.response import SearchResponse, respond
 from index.snapshot import Snapshot
-from indexer.reading import open_picture
+from indexer.folder.reading import open_picture
 from models.encoder import Encoder
 from models.preprocess import file_digest, full_digest, pixel_digest, to_pixels
 

@@ -16,7 +16,7 @@ import click
 from tqdm import tqdm
 
 from index.text import ascii_json, printable
-from indexer.dataset import Skipped
+from indexer.folder.dataset import Skipped
 from indexer.quality.altered_copies import SelfCheck
 from indexer.stages import Stages
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.catalogue import Catalogue, ImageRecord, readable_path
+from index.catalogue import ImageRecord, readable_path
 from index.progress import QUIET, Progress
 from indexer.collection.departed import Contents, Departed
 from indexer.collection.removals import Removal, Removals
-from indexer.dataset import UNREADABLE, Scanned, Skipped, scan
 from indexer.errors import MostWouldBeLost, NotInTheFolder
+from indexer.folder.dataset import UNREADABLE, Scanned, Skipped, scan
 
 # Fields of a record that may differ although the content of the file is the same.
 _OF_THE_FILE = ("mtime_ns", "ctime_ns", "inode", "full_digest", "single_colour")
@@ -304,11 +304,6 @@ def check_loss(changes: Changes, n_old: int, root: Path) -> None:
             "this is the right folder and that its disk is mounted. To remove these pictures from "
             "the collection, add --yes."
         )
-
-
-def catalogued(catalogue: Catalogue, exclude: Collection[int] = ()) -> list[Path]:
-    """Return the relative paths of a catalogue in the order of its rows, without some rows."""
-    return [record.file_under(Path()) for record in catalogue if record.row not in exclude]
 
 
 def relative_to_root(path: Path, root: Path) -> Path:

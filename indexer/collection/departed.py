@@ -14,7 +14,7 @@ from pathlib import Path
 
 from index.catalogue import ImageRecord
 from indexer.collection.removals import Removal
-from indexer.dataset import Scanned
+from indexer.folder.dataset import Scanned
 
 
 class Contents:

@@ -14,8 +14,8 @@ from index.layout import THUMBNAILS_FILE
 from index.snapshot import Snapshot
 from indexer.collection.changes import FolderChanges, Found
 from indexer.collection.ids import ImageIds
-from indexer.dataset import PixelSource, Scanned, Skipped
 from indexer.errors import NoPictures, PicturesSkipped
+from indexer.folder.dataset import PixelSource, Scanned, Skipped
 from indexer.stages import Stages
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from index.catalogue import ImageRecord, readable_path
 from index.layout import REMOVED_FILE
 from index.snapshot import Snapshot
-from indexer.dataset import Scanned
+from indexer.folder.dataset import Scanned
 
 
 @dataclass(frozen=True)

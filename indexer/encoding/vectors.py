@@ -13,8 +13,8 @@ from index.layout import VECTORS_FILE
 from index.search.faiss_store import FaissStore
 from index.search.store import VectorStore
 from indexer.collection.records import Collected
-from indexer.dataset import PixelSource
 from indexer.errors import NoPictures
+from indexer.folder.dataset import PixelSource
 from indexer.stages import Stages
 from models.encoder import Encoder, count_zero_encodings
 from models.runtime.threads import ordered_map

@@ -23,10 +23,10 @@ from index.progress import QUIET, Progress
 from index.search.crops import exact_scores, search_with_crops
 from index.search.store import TIE, VectorStore
 from index.search.topk import itself_first
-from indexer.dataset import Pixels
 from indexer.errors import EncodingsAlike, NothingToCheck
+from indexer.folder.dataset import Pixels
+from indexer.folder.reading import OpenPicture, open_picture
 from indexer.quality.alterations import ALTERATIONS, Alteration
-from indexer.reading import OpenPicture, open_picture
 from models.errors import PictureError
 from models.learning.collapse import collapse_reason, effective_rank
 from models.preprocess import shrink, to_pixels

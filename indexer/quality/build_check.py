@@ -9,8 +9,8 @@ import numpy as np
 from index.layout import QUALITY_FILE
 from index.search.store import VectorStore
 from indexer.collection.records import Collected
-from indexer.dataset import PixelSource
 from indexer.errors import NothingToCheck
+from indexer.folder.dataset import PixelSource
 from indexer.quality.altered_copies import (
     BUILD_SAMPLE,
     BUILD_SECONDS,

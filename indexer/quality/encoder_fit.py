@@ -18,7 +18,7 @@ from index.arrays import Rows
 from index.layout import DECODER_FILE, FIT_FILE
 from index.search.store import VectorStore
 from index.snapshot import Snapshot
-from indexer.dataset import Pixels, PixelSource
+from indexer.folder.dataset import Pixels, PixelSource
 from models.decoder import Decoder
 from models.preprocess import shrink
 

@@ -27,7 +27,7 @@ LAYERS = {
         "build_settings manifest snapshot verification"
     ),
     "indexer": (
-        "errors stages reading dataset output collection quality groups map options encoding "
+        "errors stages output folder collection quality groups map options encoding "
         "publishing pipeline search cli __main__"
     ),
     "service": (

@@ -14,8 +14,8 @@ from indexer.collection.changes import FolderChanges
 from indexer.collection.ids import ImageIds
 from indexer.collection.records import Collected
 from indexer.collection.removals import Removal, Removals
-from indexer.collection.walk import walk
-from indexer.dataset import PixelSource
+from indexer.folder.dataset import PixelSource
+from indexer.folder.walk import walk
 from models.preprocess import file_digest
 from tests.helpers.pictures import picture_bytes
 

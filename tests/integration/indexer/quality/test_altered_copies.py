@@ -10,9 +10,9 @@ from PIL import Image
 from index.search.faiss_store import FaissStore
 from index.snapshot import DataFolder
 from indexer.collection.records import make_record
-from indexer.collection.walk import walk
-from indexer.dataset import Scanned, scan
 from indexer.errors import EncodingsAlike, NothingToCheck
+from indexer.folder.dataset import Scanned, scan
+from indexer.folder.walk import walk
 from indexer.quality.alterations import ALTERATIONS
 from indexer.quality.altered_copies import (
     Recall,

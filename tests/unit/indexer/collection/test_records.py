@@ -5,9 +5,9 @@ import pytest
 
 from indexer.collection.changes import FolderChanges
 from indexer.collection.records import check_pictures, collect
-from indexer.collection.walk import walk
-from indexer.dataset import PixelSource
 from indexer.errors import NoPictures, PicturesSkipped
+from indexer.folder.dataset import PixelSource
+from indexer.folder.walk import walk
 from indexer.stages import Stages
 from tests.helpers.pictures import noise_picture
 

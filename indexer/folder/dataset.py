@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from index.arrays import Rows
 from index.catalogue import readable_path
 from index.progress import QUIET, Progress
-from indexer.reading import OpenPicture, open_picture
+from indexer.folder.reading import OpenPicture, open_picture
 from models.errors import PictureError
 from models.preprocess import (
     COLLECTION_LIMITS,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from index.build_settings import FileSettings
+from index.catalogue import Catalogue
 from index.snapshot import Snapshot
-from indexer.collection.changes import catalogued
-from indexer.collection.file_rules import FileRules
-from indexer.collection.other_files import OtherFiles
-from indexer.collection.walk import Walk, path_order, rule_for, walk
 from indexer.errors import FileExcluded, FolderUnreadable, PicturesSkipped
+from indexer.folder.file_rules import FileRules
+from indexer.folder.other_files import OtherFiles
+from indexer.folder.walk import Walk, path_order, rule_for, walk
 
 KINDS_SHOWN = 10
 
@@ -139,3 +139,8 @@ def _rules(
         tuple(before.include) if include is None else include,
         tuple(before.exclude) if exclude is None else exclude,
     )
+
+
+def catalogued(catalogue: Catalogue, exclude: Collection[int] = ()) -> list[Path]:
+    """Return the relative paths of a catalogue in the order of its rows, without some rows."""
+    return [record.file_under(Path()) for record in catalogue if record.row not in exclude]

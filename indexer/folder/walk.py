@@ -1,6 +1,6 @@
 """Walk of the picture folder: find the candidates for indexing.
 
-A file is left out if a rule excludes it (see `indexer.collection.file_rules`), or if Lookalike
+A file is left out if a rule excludes it (see `indexer.folder.file_rules`), or if Lookalike
 wrote it. A folder that cannot be read is reported, and never treated as empty.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from index.catalogue import readable_path
 from index.layout import CURRENT_FILE, SNAPSHOTS_FOLDER
-from indexer.collection.file_rules import FileRules
 from indexer.errors import NotAFolder
+from indexer.folder.file_rules import FileRules
 from indexer.output.written import OUTPUT_LISTS, written_files
 
 DATA_FOLDER = "data folders of Lookalike"

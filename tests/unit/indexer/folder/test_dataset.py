@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import dataset
-from indexer.collection.walk import walk
-from indexer.dataset import PixelSource, Scanned, Skipped, scan, scan_file
 from indexer.errors import NotAFolder
+from indexer.folder import dataset
+from indexer.folder.dataset import PixelSource, Scanned, Skipped, scan, scan_file
+from indexer.folder.walk import walk
 from models.preprocess import Limits, decode, to_pixels
 from tests.helpers.pictures import picture_bytes, write_pictures
 
@@ -176,7 +176,7 @@ def test_a_picture_that_changes_meanwhile_is_told(tmp_path, change):
 def test_the_cache_leaves_no_file_behind_a_killed_process(tmp_path):
     """The cache has no name, so kill -9 frees it."""
     script = (
-        "import os, signal, pathlib\nfrom indexer.dataset import PixelSource\n"
+        "import os, signal, pathlib\nfrom indexer.folder.dataset import PixelSource\n"
         f"p = pathlib.Path({str(tmp_path)!r})\n"
         "PixelSource(p, p, 10, 10**9)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index.durable import replace_text
 from index.layout import OTHER_FILES_FILE
-from indexer.reading import HEAD_BYTES
+from indexer.folder.reading import HEAD_BYTES
 from models.errors import UnknownFormat, UnsupportedPicture
 from models.image_files.formats import format_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from index.snapshot import DataFolder
-from indexer.collection.other_files import IMAGE_SUFFIXES
+from indexer.folder.other_files import IMAGE_SUFFIXES
 from tests.helpers.commands import run
 from tests.helpers.tiny_encoders import write_float
 from tests.hostile.corpus import BY_NAME, CASES

@@ -9,8 +9,8 @@ import pytest
 
 from index.snapshot import DataFolder
 from indexer import pipeline
-from indexer.collection.other_files import OtherFiles
-from indexer.collection.walk import walk
+from indexer.folder.other_files import OtherFiles
+from indexer.folder.walk import walk
 from tests.helpers.commands import run
 from tests.helpers.paths import GOLDEN_ENCODER, ROOT
 from tests.helpers.pictures import noise_picture, write_pictures
