@@ -159,7 +159,7 @@ def test_too_large_a_picture_is_a_page_with_a_form(plain_window, server, tmp_pat
     plain_window.get(server.url + "/")
     one(plain_window, "input[type=file]").send_keys(str(large))
     one(plain_window, "form button").click()
-    wait_for(plain_window, lambda w: "too large" in one(w, "h1").text)
+    wait_for(plain_window, lambda w: "Too large" in one(w, "h1").text)
     assert many(plain_window, "input[type=file]")
 
 
