@@ -139,9 +139,10 @@ def check_pictures(collected: Collected, strict: bool) -> None:
     if not collected.records:
         raise NoPictures(_no_pictures(collected.root, skipped))
     if strict and skipped:
+        noun = "file" if len(skipped) == 1 else "files"
         raise PicturesSkipped(
-            f"{len(skipped)} files cannot be used. The first is {skipped[0].path} "
-            f"({skipped[0].reason}). Repair or remove these files, or omit --strict."
+            f"{len(skipped):,} {noun} cannot be used. The first is {skipped[0].path} "
+            f"({skipped[0].reason}). Repair or remove what cannot be used, or omit --strict."
         )
 
 

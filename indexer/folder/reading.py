@@ -18,8 +18,8 @@ from PIL import Image
 from models.errors import ImageTooLarge, UnknownFormat
 from models.image_files.formats import format_of
 from models.preprocess import COLLECTION_LIMITS, Limits, decode, pixel_count
-from models.runtime.capacity import Capacity
 from models.runtime.machine_limits import available_memory_bytes, cores, decode_pixels
+from models.runtime.slots import Capacity
 
 HEAD_BYTES = 4096  # enough to recognise every format
 FILE_BYTES = 256 << 20  # of all files in memory; a larger file is alone in memory

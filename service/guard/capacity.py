@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from models.errors import CapacityFull
-from models.runtime import capacity
+from models.runtime import slots
 from service.errors import Overloaded
 
 
-class Capacity(capacity.Capacity):
-    """As `models.runtime.capacity.Capacity`, with the error that a client sees."""
+class Capacity(slots.Capacity):
+    """As `models.runtime.slots.Capacity`, with the error that a client sees."""
 
     def acquire(self, wait_s: float | None = None, size: int = 0) -> None:
         """Take a slot; the caller must `release` it.

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from models.errors import CapacityFull
-from models.runtime.capacity import Capacity
+from models.runtime.slots import Capacity
 from tests.helpers.waiting import PATIENCE_S, wait_for
 
 
