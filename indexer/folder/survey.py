@@ -63,9 +63,10 @@ class Survey:
         """Raise PicturesSkipped if a folder cannot be read."""
         unreadable = self.walk.unreadable
         if unreadable:
+            noun = "folder" if len(unreadable) == 1 else "folders"
             raise PicturesSkipped(
-                f"{len(unreadable)} folders cannot be read. The first is {unreadable[0]}. Make "
-                "them readable, or omit --strict."
+                f"{len(unreadable):,} {noun} cannot be read. The first is {unreadable[0]}. Make "
+                "it readable, or omit --strict."
             )
 
     def check_build(self) -> None:

@@ -65,7 +65,7 @@ def test_pictures_of_an_unreadable_folder_stay(images, data):
 
     strict = run_by_permissions("reindex", "--data", data, "--strict")
     assert strict.returncode == 1
-    assert "1 folders cannot be read. The first is sub: Permission denied" in strict.stderr
+    assert "1 folder cannot be read. The first is sub: Permission denied" in strict.stderr
     assert paths_in(data) == before
 
     done = run_by_permissions("reindex", "--data", data)
