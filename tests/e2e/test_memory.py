@@ -59,7 +59,7 @@ def peak_of_build(folder: Path, n_large: int) -> int:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < N_CORES, reason="one core decodes one at a time")
-def test_item_13_large_pictures_are_decoded_one_at_a_time(tmp_path):
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path):
     """Eight pictures of 196 megapixels need no more memory than one of them, and all are read."""
     one, eight = (peak_of_build(tmp_path / str(n), n) for n in (1, 8))
 
