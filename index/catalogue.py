@@ -136,7 +136,7 @@ def readable_path(relative: Path) -> tuple[str, bytes | None]:
 
 
 def image_id(sha256: str, number: int = 1) -> str:
-    """Return the id of a file digest. Of several byte-identical files, each has its own number."""
+    """Return the id of a file digest. Byte-identical files get different numbers."""
     short = sha256[:16]
     return short if number == 1 else f"{short}-{number}"
 

@@ -113,7 +113,5 @@ def _load(file: Path, root: Path) -> dict[str, Stamp]:
         if content["root"] != os.fspath(root):
             return {}
         return {path: tuple(stamp) for path, stamp in content["files"].items()}
-    except FileNotFoundError:
-        return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # only a cache: the files are opened again

@@ -44,8 +44,6 @@ def written_files(folder: Path) -> set[Path]:
         try:
             listed = json.loads((folder / name).read_text(encoding="utf-8"))["files"]
             found |= {Path(one) for one in listed if isinstance(one, str)}
-        except FileNotFoundError:
-            continue
         except (OSError, ValueError, TypeError, KeyError):
             continue
     return found

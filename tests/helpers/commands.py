@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import GOLDEN_ENCODER, ROOT
 
 
 def run(*arguments: object) -> int:
@@ -19,6 +19,12 @@ def run(*arguments: object) -> int:
         main([str(argument) for argument in arguments])
     assert isinstance(ended.value.code, int)
     return ended.value.code
+
+
+def build_untrained(images: object, data: object, *more: object) -> None:
+    """Build a collection with the golden encoder and two groups, so without training."""
+    encoder = GOLDEN_ENCODER / "encoder.tflite"
+    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2, *more) == 0
 
 
 def run_process(*arguments: object, **options) -> subprocess.CompletedProcess[str]:

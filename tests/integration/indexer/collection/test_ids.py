@@ -8,8 +8,7 @@ import pytest
 
 from index.snapshot import DataFolder
 from index.verification import verify
-from tests.helpers.commands import run
-from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.commands import build_untrained, run
 from tests.helpers.pictures import noise_picture
 
 
@@ -26,14 +25,8 @@ def images(tmp_path):
 @pytest.fixture
 def data(images, tmp_path):
     """Build a collection of these pictures."""
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     return tmp_path / "data"
-
-
-def build(images, data):
-    """Build without training."""
-    encoder = GOLDEN_ENCODER / "encoder.tflite"
-    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2) == 0
 
 
 def ids_in(data):
@@ -93,7 +86,7 @@ def test_a_moved_copy_keeps_its_suffix(images, data, capsys, again):
     if again == "reindex":
         assert sorted(reindex(data, capsys)["moved"]) == ["a.png", "x.png"]
     else:
-        build(images, data)
+        build_untrained(images, data)
 
     assert ids_in(data)["x.png"] == original
     assert ids_in(data)["a.png"] == f"{original}-2"
@@ -104,8 +97,8 @@ def test_a_build_of_the_same_folder_keeps_ids(images, data, tmp_path):
     original = ids_in(data)["b.png"]
     shutil.copy(images / "b.png", images / "a.png")
 
-    build(images, data)
-    build(images, tmp_path / "fresh")
+    build_untrained(images, data)
+    build_untrained(images, tmp_path / "fresh")
 
     assert (ids_in(data)["b.png"], ids_in(data)["a.png"]) == (original, f"{original}-2")
     fresh = ids_in(tmp_path / "fresh")

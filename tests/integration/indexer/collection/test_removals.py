@@ -6,8 +6,7 @@ import shutil
 import pytest
 
 from index.snapshot import DataFolder
-from tests.helpers.commands import run
-from tests.helpers.paths import GOLDEN_ENCODER
+from tests.helpers.commands import build_untrained, run
 from tests.helpers.pictures import noise_picture
 
 
@@ -24,14 +23,8 @@ def images(tmp_path):
 @pytest.fixture
 def data(images, tmp_path):
     """Build a collection of these pictures."""
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     return tmp_path / "data"
-
-
-def build(images, data):
-    """Build without training."""
-    encoder = GOLDEN_ENCODER / "encoder.tflite"
-    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2) == 0
 
 
 def ids_in(data):
@@ -55,7 +48,7 @@ def reindex(data, capsys, *more):
 def update(how, images, data):
     """Re-index, or build the same folder again."""
     if how == "build":
-        build(images, data)
+        build_untrained(images, data)
     else:
         assert run("reindex", "--data", data, "--yes") == 0
 

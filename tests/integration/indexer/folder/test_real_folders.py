@@ -11,7 +11,7 @@ from index.snapshot import DataFolder
 from indexer import pipeline
 from indexer.folder.other_files import OtherFiles
 from indexer.folder.walk import walk
-from tests.helpers.commands import run
+from tests.helpers.commands import build_untrained, run
 from tests.helpers.paths import GOLDEN_ENCODER, ROOT
 from tests.helpers.pictures import noise_picture, write_pictures
 
@@ -32,14 +32,8 @@ def images(tmp_path):
 @pytest.fixture
 def data(images, tmp_path):
     """Build a collection of these pictures."""
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     return tmp_path / "data"
-
-
-def build(images, data, *more):
-    """Build without training."""
-    encoder = GOLDEN_ENCODER / "encoder.tflite"
-    assert run("build", images, "--data", data, "--encoder", encoder, "--clusters", 2, *more) == 0
 
 
 def paths_in(data):
@@ -100,7 +94,7 @@ def test_pictures_behind_a_link_without_target_stay(images, tmp_path, capsys):
     """The folder that a link led to is away, as a disk that is not there."""
     write_pictures(tmp_path / "disk", 3)
     (images / "link").symlink_to(tmp_path / "disk")
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     (tmp_path / "disk").rename(tmp_path / "away")
 
     assert run("reindex", "--data", tmp_path / "data") == 0
@@ -205,8 +199,8 @@ def test_linked_sheets_are_not_taken_in(images, data, tmp_path):
 
 def test_another_data_folder_is_not_taken_in(images, tmp_path):
     """A data folder inside the picture folder holds plots, which are pictures."""
-    build(images, images / "data")
-    build(images, tmp_path / "data", "--max-clusters", 3)
+    build_untrained(images, images / "data")
+    build_untrained(images, tmp_path / "data", "--max-clusters", 3)
     assert not [path for path in paths_in(tmp_path / "data") if path.startswith("data/")]
 
 
@@ -239,7 +233,7 @@ def test_helper_files_are_left_out_and_counted(images, data, capsys):
 @pytest.mark.parametrize("name", [".album/z.png", "sub/@eaDir/x.png", "._000.png", "no/a.png"])
 def test_add_and_reindex_have_one_rule(name, images, tmp_path, capsys):
     """What a re-index would leave out, `add` refuses with the rule."""
-    build(images, tmp_path / "data", "--exclude", "no/")
+    build_untrained(images, tmp_path / "data", "--exclude", "no/")
     (images / name).parent.mkdir(parents=True, exist_ok=True)
     noise_picture(300).save(images / name, "PNG")
 
@@ -254,14 +248,14 @@ def test_add_and_reindex_have_one_rule(name, images, tmp_path, capsys):
 
 def test_patterns_are_remembered_and_can_be_changed(images, tmp_path):
     """--exclude holds for every later re-index, until another one is given."""
-    build(images, tmp_path / "data", "--exclude", "sub/", "--exclude", "00[01].png")
+    build_untrained(images, tmp_path / "data", "--exclude", "sub/", "--exclude", "00[01].png")
     assert paths_in(tmp_path / "data") == ["002.png", "003.png", "004.png", "005.png"]
     with DataFolder(tmp_path / "data").open_current() as snapshot:
         text = (snapshot.folder / "manifest.json").read_text()
         assert json.loads(text)["settings"]["files"]["exclude"] == ["sub/", "00[01].png"]
     assert run("reindex", "--data", tmp_path / "data") == 0
     assert len(paths_in(tmp_path / "data")) == 4
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     assert len(paths_in(tmp_path / "data")) == 4
 
     assert run("reindex", "--data", tmp_path / "data", "--exclude", "") == 0
@@ -333,5 +327,5 @@ def test_other_files_need_no_room_on_the_disk(images, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "check_disk", lambda data, n_files, cache: asked.append(n_files))
     for n in range(50):
         (images / f"{n}.xmp").write_text("<x:xmpmeta/>")
-    build(images, tmp_path / "data")
+    build_untrained(images, tmp_path / "data")
     assert asked == [10]

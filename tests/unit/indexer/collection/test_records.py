@@ -33,7 +33,7 @@ def collected(images, tmp_path):
 
 
 def test_without_an_old_snapshot_every_picture_is_new(collected):
-    """Each record has its own row of pixels, and none a row of an old snapshot."""
+    """Each record has its own row of pixels. None has a row of an old snapshot."""
     short = collected.records[0].sha256[:16]
 
     assert [one.id for one in collected.records[:2]] == [short, f"{short}-2"]
